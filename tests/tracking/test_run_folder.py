@@ -1,0 +1,78 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from wsreid.errors import ConfigError
+from wsreid.tracking.run_folder import RunFolder, config_hash, run_of_checkpoint
+
+
+def test_the_owner_is_named_while_the_folder_is_claimed(tmp_path):
+    run = RunFolder(tmp_path / "r")
+    with run.claimed(new=True):
+        assert json.loads((run.path / "owner.json").read_text())["pid"] == os.getpid()
+        with pytest.raises(ConfigError, match=f"pid {os.getpid()} on "), RunFolder(run.path).claimed(new=True):
+            pass
+        assert (run.path / "owner.json").exists()
+        (run.path / "config.yaml").touch()
+    assert not (run.path / "owner.json").exists()
+
+
+def test_another_processs_folder_is_refused_and_its_owner_named(tmp_path):
+    code = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]):\n    print(flush=True)\n    input()"
+    (tmp_path / "owner.json").write_text('{"pid": 12, "host": "elsewhere", "start": "today"}')
+    command = [sys.executable, "-c", code, tmp_path / ".lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        for new in (True, False):
+            owner = r"pid 12 on elsewhere, started today.*--run NEW"
+            with pytest.raises(ConfigError, match=owner), RunFolder(tmp_path).claimed(new=new):
+                pass
+        other.communicate(b"\n")
+    with RunFolder(tmp_path).claimed(new=True):
+        pass
+
+
+def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,step\n")
+    with pytest.raises(ConfigError, match=r"--run NEW.*--ckpt_path last"), RunFolder(tmp_path).claimed(new=True):
+        pass
+    with RunFolder(tmp_path).claimed(new=False):
+        pass
+    assert (tmp_path / "metrics.csv").exists()
+
+
+def test_a_run_that_came_to_nothing_leaves_no_folder_behind(tmp_path):
+    with RunFolder(tmp_path / "r").claimed(new=True):
+        pass
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_a_killed_process_left_does_not_block_the_next(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / "owner.json").write_text('{"pid": 1, "host": "gone", "start": "long ago"}')
+    with RunFolder(tmp_path).claimed(new=True):
+        assert "gone" not in (tmp_path / "owner.json").read_text()
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "f").touch()
+    with pytest.raises(ConfigError, match="is a file"), RunFolder(tmp_path / "f").claimed(new=True):
+        pass
+
+
+def test_the_hash_is_of_the_experiment_and_not_of_the_seed_or_the_folder():
+    config = {"model": {"lr": 1e-4}, "seed_everything": 0, "run": None, "wandb": {"mode": "offline"}}
+    same = {**config, "seed_everything": 1, "run": "x", "wandb": {"mode": "online"}}
+    assert config_hash(config) == config_hash(same)
+    assert config_hash(config) != config_hash({**config, "model": {"lr": 1e-3}})
+    assert len(config_hash(config)) == 8
+
+
+def test_the_run_of_a_checkpoint(tmp_path):
+    found = run_of_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert found is not None
+    assert found.path == tmp_path
+    assert run_of_checkpoint(tmp_path / "last.ckpt") is None

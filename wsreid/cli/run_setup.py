@@ -1,0 +1,179 @@
+"""What a command needs before it runs: its run folder, its checkpoint, its loggers and callbacks."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    ModelCheckpoint,
+    ProgressBar,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import Logger
+
+from wsreid.cli.fit_clock import FitClock
+from wsreid.errors import ConfigError
+from wsreid.tracking import (
+    CSVLogger,
+    CutCurve,
+    GuardedWandbLogger,
+    RunFolder,
+    WandbSettings,
+    config_hash,
+    run_of_checkpoint,
+)
+
+RUNS = Path("runs")
+MONITOR = "val/mAP_step"
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What scoring a checkpoint needs to know of it.
+
+    Attributes:
+        num_ids: Training identities, the width of its classifiers; None = no checkpoint.
+    """
+
+    num_ids: int | None = None
+
+
+def choose_run(command: str, config: Mapping[str, Any]) -> tuple[RunFolder, Path | None]:
+    """The run folder of a command, and the checkpoint that it starts from.
+
+    `--ckpt_path last` and `best` are looked up in the run folder. Scoring the last checkpoint writes into its run
+    folder; scoring another one writes into `<command>-<checkpoint>` in it, so that the run folder's own figures are
+    always the last checkpoint's.
+
+    Args:
+        command: fit, validate, test or predict.
+        config: The command's resolved configuration as plain values.
+
+    Returns:
+        The folder, and the checkpoint's path or None.
+
+    Raises:
+        ConfigError: There is no such checkpoint, or the run folder is set through the trainer.
+    """
+    if config["trainer"].get("default_root_dir"):
+        raise ConfigError("trainer.default_root_dir: the run folder is set by --run DIR")
+    ckpt_path: str | None = config.get("ckpt_path")
+    chosen = RunFolder(Path(config["run"])) if config.get("run") else None
+    if ckpt_path is None:
+        return chosen or _default_run(command, config), None
+    named = ckpt_path in ("last", "best")
+    run = chosen or _default_run("fit" if named else command, config)
+    path = run.checkpoints / f"{ckpt_path}.ckpt" if named else Path(ckpt_path)
+    if not path.is_file():
+        raise ConfigError(f"--ckpt_path {ckpt_path}: there is no {path}. Name the run with --run DIR, or a file.")
+    if not named and chosen is None:
+        run = run_of_checkpoint(path) or run
+    if command != "fit" and path.stem != "last" and path.absolute().parent == run.checkpoints.absolute():
+        run = RunFolder(run.path / f"{command}-{path.stem}")
+    return run, path
+
+
+def _default_run(command: str, config: Mapping[str, Any]) -> RunFolder:
+    seed = config["seed_everything"]
+    name = f"seed{seed}-{config_hash(config)}"
+    return RunFolder(
+        RUNS / data_name(config) / method_name(config) / (name if command == "fit" else f"{command}-{name}")
+    )
+
+
+def method_name(config: Mapping[str, Any]) -> str:
+    """The chosen method's class name in lower case."""
+    return str(config["model"]["class_path"]).rpartition(".")[2].lower()
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """The chosen data set's name, as the datamodule will give it."""
+    data = config["data"].get("init_args", {})
+    if data.get("root") is None and data.get("manifest") is None:
+        return "synthetic"
+    source = data.get("source")
+    path = source.get("class_path", "data") if isinstance(source, Mapping) else source or "data"
+    return str(path).rpartition(".")[2].lower()
+
+
+def read_checkpoint(path: Path, method: str) -> CheckpointFacts:
+    """Reads what scoring needs to know before the network is built.
+
+    Args:
+        path: The checkpoint.
+        method: Class path of the configured method.
+
+    Returns:
+        The facts.
+
+    Raises:
+        ConfigError: It is damaged, no checkpoint of ours, or of another method.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        hparams = content["hyper_parameters"]
+        num_ids = int(hparams["num_ids"])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"{path} is damaged, or no checkpoint of a run: it does not load with weights_only=True."
+        ) from error
+    made_by = hparams.get("_class_path", method)
+    if made_by.rpartition(".")[2] != method.rpartition(".")[2]:
+        raise ConfigError(f"{path} holds a {made_by}, and the configuration says --model {method}.")
+    return CheckpointFacts(num_ids=num_ids)
+
+
+def make_loggers(
+    run: RunFolder,
+    settings: WandbSettings,
+    model: pl.LightningModule,
+    data: pl.LightningDataModule,
+    command: str,
+    others: object,
+) -> list[Logger]:
+    """Our CSV always, W&B if it is on, and what the user set as `trainer.logger`."""
+    loggers: list[Logger] = [CSVLogger(run.path)]
+    if settings.mode != "disabled":
+        method = type(model).__name__
+        loggers.append(
+            GuardedWandbLogger(
+                settings,
+                run.path,
+                name=f"{method.lower()}-{run.path.name}",
+                group=method,
+                data=str(getattr(data, "name", type(data).__name__)),
+                job_type=command,
+            )
+        )
+    given = others if isinstance(others, (list, tuple)) else [others]
+    return [*loggers, *(logger for logger in given if isinstance(logger, Logger))]
+
+
+def make_callbacks(run: RunFolder, trainer: Any) -> list[Callback]:  # noqa: ANN401  # jsonargparse has no types
+    """Checkpoints, progress bar, clock and curve, as far as the trainer's options leave them on."""
+    callbacks: list[Callback] = [FitClock(), CutCurve()]
+    given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+    own_bar = any(isinstance(callback, ProgressBar) for callback in given)
+    if trainer.enable_progress_bar is not False and not trainer.barebones and not own_bar:
+        callbacks.append(progress_bar())
+    if trainer.enable_checkpointing is not False and not trainer.barebones and not trainer.fast_dev_run:
+        common: dict[str, Any] = {"dirpath": str(run.checkpoints), "enable_version_counter": False}
+        callbacks += [
+            ModelCheckpoint(save_last=True, save_top_k=0, save_on_train_epoch_end=True, **common),
+            ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", save_on_train_epoch_end=False, **common),
+        ]
+    return callbacks
+
+
+def progress_bar() -> ProgressBar:
+    """Rich in a terminal; elsewhere, where rich shows nothing until the end, tqdm."""
+    return RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=10)

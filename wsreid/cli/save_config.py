@@ -1,0 +1,51 @@
+"""Saves what was run: config.yaml in the run folder, the same in W&B."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import yaml  # type: ignore[import-untyped]
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+
+from wsreid.tracking.provenance import data_hashes, git_commit, versions
+from wsreid.tracking.wandb_logger import GuardedWandbLogger
+
+CONFIG_FILE = "config.yaml"
+
+
+class RunConfigCallback(SaveConfigCallback):
+    """Writes the resolved configuration to the run folder and to W&B.
+
+    The first command's stays `config.yaml`; a resume writes `config-resume.yaml`, `test` on a run `config-test.yaml`.
+
+    Args:
+        parser: The command's parser.
+        config: The command's resolved configuration.
+        command: fit, validate, test or predict.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: object, *, command: str) -> None:
+        super().__init__(parser, config, save_to_log_dir=False)  # type: ignore[arg-type]  # jsonargparse has no types
+        self.command = command
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Writes the files."""
+        text = self.parser.dump(self.config, skip_unset=False)
+        path = Path(trainer.default_root_dir) / CONFIG_FILE
+        if path.exists():
+            path = path.with_name(f"config-{'resume' if self.command == 'fit' else self.command}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        about = {
+            "config": yaml.safe_load(text),
+            "num_ids": pl_module.hparams.get("num_ids"),
+            "hashes": data_hashes(getattr(trainer, "datamodule", None)),
+            "versions": versions(),
+            "git_commit": git_commit(),
+        }
+        for logger in trainer.loggers:
+            if isinstance(logger, GuardedWandbLogger):
+                logger.log_hyperparams(about)

@@ -1,0 +1,142 @@
+"""What can be known to be wrong with a data set before training starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsreid.data.bags import Bags
+from wsreid.data.manifest import Manifest, Split
+from wsreid.data.splits import has_match
+from wsreid.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+_SHOWN: Final = 10
+
+
+def check_root(manifest: Manifest) -> None:
+    """Refuses a manifest whose images are not where it says.
+
+    Raises:
+        DataError: The folder is missing.
+    """
+    if not manifest.root.is_dir():
+        raise DataError(
+            f"the folder {manifest.root}, which holds the images of {manifest.path}, does not exist. "
+            f"Say where they are now with data.root."
+        )
+
+
+def check_problems(manifest: Manifest, max_corrupt: int) -> None:
+    """Refuses a data set with more unusable files than allowed; warns of fewer.
+
+    Raises:
+        DataError: Names the first files and what is wrong with them.
+    """
+    problems = manifest.problems
+    if not problems:
+        return
+    shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
+    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    again = f"after mending files in place, delete {manifest.path} so that the data set is indexed again"
+    if len(problems) > max_corrupt:
+        raise DataError(
+            f"{len(problems)} files under {manifest.root} cannot be used, and data.max_corrupt allows {max_corrupt}:"
+            f"{shown}{more}\nReplace or remove them ({again}), or raise data.max_corrupt to leave them out."
+        )
+    _log.warning(
+        "%d files under %s cannot be used and are left out (%s):%s%s",
+        len(problems),
+        manifest.root,
+        again,
+        shown,
+        more,
+    )
+
+
+def check_not_empty(manifest: Manifest, splits: tuple[Split, ...]) -> None:
+    """Refuses a data set with an empty split.
+
+    Raises:
+        DataError: Names the split.
+    """
+    for split in splits:
+        if not len(manifest.row_range(split)):
+            raise DataError(
+                f"the {split.name.lower()} split of {manifest.root} is empty ({manifest!r}). Check data.root and the "
+                f"options of data.source."
+            )
+
+
+def check_matches(manifest: Manifest, query: NDArray[np.int64], gallery: NDArray[np.int64], stage: str) -> None:
+    """Refuses queries none of which can be matched; warns if some cannot.
+
+    Args:
+        manifest: The images.
+        query: Manifest rows of the queries, `(Q,)`.
+        gallery: Manifest rows of the gallery, `(G,)`.
+        stage: `val` or `test`, for the message.
+
+    Raises:
+        DataError: There is no query, or none has a match.
+    """
+    if not len(query):
+        raise DataError(
+            f"{stage}: there is no query: none of the identities is seen by two cameras (or, in a data set without "
+            f"cameras, in two images). For val, set data.val_fraction 0; else check how cameras are read from the file "
+            f"names (options of data.source)."
+        )
+    pid, camera = manifest.pid, manifest.camera
+    matched = has_match(pid[query], camera[query], pid[gallery], camera[gallery])
+    if matched.all():
+        return
+    lost = query[~matched]
+    known = np.isin(pid[lost], pid[gallery])
+    cause = (
+        f"{int((~known).sum())} show an identity that the gallery does not have, {int(known.sum())} an identity that "
+        f"the gallery has from the query's own camera alone"
+    )
+    example = manifest.file(int(lost[0]))
+    if not matched.any():
+        raise DataError(
+            f"{stage}: none of the {len(query)} queries has a match in the gallery of {len(gallery)} images: {cause} "
+            f"(such as {example}). Check that query and gallery are of the same identities and that identities and "
+            f"cameras are read correctly from the file names (options of data.source)."
+        )
+    _log.warning(
+        "%s: %d of %d queries have no match in the gallery and are not scored: %s (such as %s)",
+        stage,
+        len(lost),
+        len(query),
+        cause,
+        example,
+    )
+
+
+def check_held_out(manifest: Manifest, bags: Bags, val_rows: NDArray[np.int64], val_classes: NDArray[np.int32]) -> None:
+    """Refuses bags that hold or name identities held out for validation.
+
+    Args:
+        manifest: The images.
+        bags: The training bags.
+        val_rows: Manifest rows of the held-out identities, `(V,)`.
+        val_classes: Their class indices.
+
+    Raises:
+        DataError: The bags do.
+    """
+    if not len(val_rows):
+        return
+    held = np.zeros(len(manifest), bool)
+    held[val_rows] = True
+    images, named = bags.count_inside(held), bags.count_naming(val_classes)
+    if images or named:
+        raise DataError(
+            f"the bag file {bags.path} holds {images} images of identities held out for validation and names such "
+            f"identities {named} times. Set data.val_fraction 0, or leave data.bag_file out: the bags are then made "
+            f"without these identities."
+        )

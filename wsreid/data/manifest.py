@@ -1,0 +1,188 @@
+"""The manifest: one row per image of a data set, memory-mapped from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from wsreid.data.images import ImageLocation
+from wsreid.data.manifest_format import HEADER_KEY, SCHEMA, ManifestHeader, content_hash, paths_outside
+from wsreid.data.manifest_writer import write_manifest
+from wsreid.data.records import COLUMNS, NO_CAMERAS, ImageRecords, Problem, Split
+from wsreid.errors import DataError
+
+__all__ = ["NO_CAMERAS", "ImageRecords", "Manifest", "Problem", "Split", "write_manifest"]
+
+_REMEDY: Final = "Delete it: it is made again from the data set."
+
+
+class Manifest:
+    """A data set's images as columns of a memory-mapped file, whatever files they came from.
+
+    The columns are read-only views of the file: opening reads none of them, and forked workers share them. Pickling
+    carries the path alone, so spawned workers open the file themselves. Rows are in the order train, query, gallery.
+
+    Attributes:
+        path: The manifest's file.
+        root: Folder that the images' files are relative to.
+        source: Name of the source that read the data set.
+        hash: SHA-256 of the content as written; `check` compares it with the columns.
+        identities: Training identities, ascending, `(K,)` int64; the position is the class index.
+        pid_names: The identities' names where they are no numbers: identity p is `pid_names[p - 1]`.
+        notes: What a reader of the results must know about the set.
+        problems: Files that were left out when it was made.
+        offset: First byte of the image in its file, `(N,)` int64; -1 = the whole file.
+        size: Bytes of the image, `(N,)` int64.
+        camera: `(N,)` int32; -1 = unknown.
+        sequence: `(N,)` int32; -1 = unknown.
+        frame: `(N,)` int64; -1 = unknown.
+        split: A `Split` each, `(N,)` int8.
+        pid: Identity as the data set numbers it, `(N,)` int32; -1 = junk or unknown, 0 = distractor.
+    """
+
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    camera: NDArray[np.int32]
+    sequence: NDArray[np.int32]
+    frame: NDArray[np.int64]
+    split: NDArray[np.int8]
+    pid: NDArray[np.int32]
+
+    def __init__(self, path: Path, root: Path, header: ManifestHeader, batch: pa.RecordBatch) -> None:
+        self.path = path
+        self.root = root
+        self.source = header.source
+        self.hash = header.hash
+        self.identities: NDArray[np.int64] = np.array(header.identities, np.int64)
+        self.identities.flags.writeable = False
+        self.pid_names = header.pid_names
+        self.notes = header.notes
+        self.problems = header.problems
+        self._header = header
+        self._columns: dict[str, NDArray[np.signedinteger]] = {
+            name: batch.column(name).to_numpy(zero_copy_only=True) for name in COLUMNS
+        }
+        for name, column in self._columns.items():
+            setattr(self, name, column)
+        self._file: pa.DictionaryArray = batch.column("file")
+        self._names: pa.Array = self._file.dictionary
+        self._name_index: NDArray[np.int32] = self._file.indices.to_numpy(zero_copy_only=True)
+
+    @classmethod
+    def open(cls, path: Path, root: Path | None = None) -> Manifest:
+        """Maps a manifest into memory; the content hash is not verified here but by `check`.
+
+        Args:
+            path: A file of `write_manifest`.
+            root: Folder that the images' files are relative to; None = where they were when it was written.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            DataError: The file is missing, damaged, or no manifest.
+        """
+        path = Path(path).absolute()
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            stored = (reader.schema.metadata or {}).get(HEADER_KEY)
+            if stored is None:
+                raise DataError(f"{path} is no wsreid manifest. Name another file.")
+            header = ManifestHeader.from_json(stored)
+            if not reader.schema.equals(SCHEMA) or reader.num_record_batches != 1:
+                raise ValueError("has other columns than a manifest")
+            batch = reader.get_batch(0)
+            batch.validate()  # lengths against buffer sizes; reads no column
+        except FileNotFoundError as error:
+            raise DataError(f"the manifest {path} does not exist") from error
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise DataError(f"the manifest {path} cannot be read: {error}. {_REMEDY}") from error
+        if batch.num_rows != sum(header.counts) or any(column.null_count for column in batch.columns):
+            raise DataError(
+                f"the manifest {path} holds {batch.num_rows} rows, its header says {header.counts}. {_REMEDY}"
+            )
+        return cls(path, Path(header.root) if root is None else Path(root).absolute(), header, batch)
+
+    def __len__(self) -> int:
+        """The number N of images."""
+        return len(self.pid)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split.name.lower()} {n}" for split, n in zip(Split, self._header.counts, strict=True))
+        return f"Manifest({self.source}, {counts}, {str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Manifest.open, (self.path, self.root)
+
+    def file(self, row: int) -> str:
+        """Path, relative to the root, of the image or of the tar that holds it."""
+        return str(self._names[int(self._name_index[row])])
+
+    def location(self, row: int) -> ImageLocation:
+        """Where the bytes of an image are.
+
+        Raises:
+            DataError: The path leads out of the root.
+        """
+        name = self.file(row)
+        if name.startswith("/") or ".." in name.split("/"):
+            raise DataError(f"{self.path}: row {row} names {name!r}, which is not inside the root. {_REMEDY}")
+        return ImageLocation(self.root / name, int(self.offset[row]), int(self.size[row]))
+
+    def row_range(self, split: Split) -> range:
+        """The rows of a split, which are neighbours."""
+        start = sum(self._header.counts[:split])
+        return range(start, start + self._header.counts[split])
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """The rows of a split, ascending, `(n,)` int64; `row_range` says the same without the memory."""
+        span = self.row_range(split)
+        return np.arange(span.start, span.stop, dtype=np.int64)
+
+    def class_index(self, pid: ArrayLike) -> NDArray[np.int32]:
+        """The class indices of identities.
+
+        Args:
+            pid: Identities as the data set numbers them, whole numbers of any shape.
+
+        Returns:
+            Their positions in `identities`, int32 of the same shape; -1 = no training identity.
+        """
+        wanted = np.asarray(pid, dtype=np.int64)
+        if not len(self.identities):
+            return np.full(wanted.shape, -1, np.int32)
+        at = np.minimum(np.searchsorted(self.identities, wanted), len(self.identities) - 1)
+        return np.where(self.identities[at] == wanted, at, -1).astype(np.int32)
+
+    def pid_name(self, pid: int) -> str:
+        """What the data set calls an identity."""
+        if self.pid_names is None or not 1 <= pid <= len(self.pid_names):
+            return str(pid)
+        return self.pid_names[pid - 1]
+
+    def check(self) -> None:
+        """Verifies the content hash, the counts and the paths; reads the whole file once.
+
+        Raises:
+            DataError: Something does not agree.
+        """
+        if len(self) and not 0 <= int(self._name_index.min()) <= int(self._name_index.max()) < len(self._names):
+            raise DataError(f"the manifest {self.path} is damaged: a row names no file. {_REMEDY}")
+        found = content_hash(self._columns, self._file, self.identities, self.pid_names)
+        if found != self.hash:
+            raise DataError(
+                f"the manifest {self.path} is damaged: its content hash is {found[:12]}, its header says "
+                f"{self.hash[:12]}. {_REMEDY}"
+            )
+        counts = tuple(np.bincount(self.split, minlength=len(Split)).tolist())
+        if counts != self._header.counts or np.any(self.split[1:] < self.split[:-1]):
+            raise DataError(
+                f"the manifest {self.path} counts {self._header.counts} train, query and gallery rows, "
+                f"but holds {counts}. {_REMEDY}"
+            )
+        if outside := paths_outside(self._names):
+            raise DataError(f"the manifest {self.path} names files outside the root: {outside}. {_REMEDY}")

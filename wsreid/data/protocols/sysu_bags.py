@@ -1,0 +1,141 @@
+"""The protocol `sysu`: SYSU-30k's folders, grouped by its bag_level_label.json or by sliding windows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsreid.data.bag_draft import BagDraft
+from wsreid.errors import DataError
+
+_BAG_ID: Final = re.compile(r"bag(\d{1,18})", re.ASCII)
+_FOLDER: Final = re.compile(r"(\d{1,18})/\*", re.ASCII)
+
+
+def sysu_bags(
+    rows: NDArray[np.int64],
+    folder: NDArray[np.int64],
+    identities: NDArray[np.int64],
+    *,
+    label_file: Path | None,
+    widths: Sequence[int],
+) -> BagDraft:
+    """Groups whole folders into bags.
+
+    Args:
+        rows: Manifest rows to put into bags, ascending, `(N,)`.
+        folder: Folder number of each row, `(N,)`; the rows of a folder follow each other.
+        identities: Training identities, ascending, `(C,)`; the position is the class index. A folder's number is the
+            identity that it is named after, though not all its images need show that one.
+        label_file: SYSU-30k's bag_level_label.json: a list of
+            `{"BagLabel": [2, 3], "BagID": "bag0000000010", "BagImages": ["0000000002/*", "0000000003/*"]}`.
+            None: sliding windows over the folders, one of each width around each folder; at the ends they are
+            clamped, so they hold fewer folders there.
+        widths: Folders in the sliding windows, odd numbers.
+
+    Returns:
+        The bags, in the order of the file; a folder named twice in one bag is taken once.
+
+    Raises:
+        DataError: The file is not as described, or names a label or folder that the data set does not have.
+    """
+    first = np.flatnonzero(np.append(True, np.diff(folder) != 0))
+    numbers = folder[first]
+    if len(np.unique(numbers)) != len(numbers) or np.any(np.diff(rows) != 1):
+        raise ValueError("the rows of a folder must follow each other in the manifest, and the folders too")
+    bounds = rows[0] + np.append(first, len(rows))  # (F + 1,): folder i holds the rows bounds[i] to bounds[i + 1]
+    place = {int(number): position for position, number in enumerate(numbers)}
+    classes = {int(identity): index for index, identity in enumerate(identities)}
+    if label_file is None:
+        return _draft(_sliding(numbers, widths, classes), bounds)
+    return _draft(_from_json(label_file, place, classes), bounds)
+
+
+_Bag = tuple[int, list[int], list[int]]  # bag id, class indices, folder positions; the two lists ascending and unique
+
+
+def _sliding(numbers: NDArray[np.int64], widths: Sequence[int], classes: dict[int, int]) -> Iterable[_Bag]:
+    bag_id = 0
+    for centre in range(len(numbers)):
+        for width in widths:
+            near = range(max(centre - width // 2, 0), min(centre + width // 2 + 1, len(numbers)))
+            yield bag_id, sorted(classes[int(numbers[i])] for i in near), list(near)
+            bag_id += 1
+
+
+def _from_json(path: Path, place: dict[int, int], classes: dict[int, int]) -> Iterable[_Bag]:
+    try:
+        bags = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} cannot be read as JSON: {error}. Fetch the file again, or remove it for windows."
+        ) from error
+    if not isinstance(bags, list) or not bags:
+        raise DataError(f"{path} must hold a list of bags, as SYSU-30k releases it. Fetch the file again.")
+    for number, bag in enumerate(bags):
+        where = f"{path}, bag {number}"
+        if not isinstance(bag, dict) or not {"BagLabel", "BagID", "BagImages"} <= bag.keys():
+            raise DataError(f"{where}: needs the keys BagLabel, BagID and BagImages. Fetch the file again.")
+        name, labels, images = bag["BagID"], bag["BagLabel"], bag["BagImages"]
+        match = _BAG_ID.fullmatch(name) if isinstance(name, str) else None
+        if match is None:
+            raise DataError(f"{where}: BagID must read like bag0000000010, got {name!r}. Mend the entry.")
+        where = f"{path}, bag {name}"
+        if not isinstance(labels, list) or not labels or not all(type(label) is int for label in labels):
+            raise DataError(f"{where}: BagLabel must be a list of whole numbers, got {labels!r}. Mend the entry.")
+        if not isinstance(images, list) or not images:
+            raise DataError(f"{where}: BagImages must be a list of folders like 0000000002/*, got {images!r}.")
+        for label in labels:
+            if label not in classes:
+                raise DataError(
+                    f"{where}: the label {label} is not among the {len(classes)} classes of the data set. "
+                    f"Fetch the training folder of that number, or remove the bag from the file."
+                )
+        folders = [_folder(image, where) for image in images]
+        for folder in folders:
+            if folder not in place:
+                raise DataError(
+                    f"{where}: the data set has no images in the training folder {folder}. "
+                    f"Fetch that folder, or remove the bag from the file."
+                )
+        yield int(match[1]), sorted({classes[x] for x in labels}), sorted({place[x] for x in folders})
+
+
+def _folder(image: object, where: str) -> int:
+    match = _FOLDER.fullmatch(image) if isinstance(image, str) else None
+    if match is None:
+        raise DataError(f"{where}: BagImages must name whole folders like 0000000002/*, got {image!r}. Mend the entry.")
+    return int(match[1])
+
+
+def _draft(bags: Iterable[_Bag], bounds: NDArray[np.int64]) -> BagDraft:
+    bag_id: list[int] = []
+    candidates: list[int] = []
+    starts: list[int] = []
+    stops: list[int] = []
+    candidate_offsets, range_offsets = [0], [0]
+    for identifier, labels, folders in bags:
+        bag_id.append(identifier)
+        candidates += labels
+        candidate_offsets.append(len(candidates))
+        for folder in folders:
+            if len(starts) > range_offsets[-1] and stops[-1] == bounds[folder]:
+                stops[-1] = int(bounds[folder + 1])  # a neighbour: one range for both
+            else:
+                starts.append(int(bounds[folder]))
+                stops.append(int(bounds[folder + 1]))
+        range_offsets.append(len(starts))
+    return BagDraft(
+        bag_id=np.array(bag_id, np.int64),
+        candidates=np.array(candidates, np.int32),
+        candidate_offsets=np.array(candidate_offsets, np.int64),
+        range_start=np.array(starts, np.int64),
+        range_stop=np.array(stops, np.int64),
+        range_offsets=np.array(range_offsets, np.int64),
+    )

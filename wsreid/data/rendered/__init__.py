@@ -1,0 +1,5 @@
+"""A small re-identification set that the package renders itself."""
+
+from wsreid.data.rendered.settings import RenderSettings
+
+__all__ = ["RenderSettings"]

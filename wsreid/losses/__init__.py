@@ -1,0 +1,22 @@
+"""Losses: pure functions of tensors, one paper per file, computed in float32."""
+
+from wsreid.losses.cross_entropy import (
+    candidate_binary_cross_entropy,
+    candidate_cross_entropy,
+    smoothed_cross_entropy,
+)
+from wsreid.losses.dgl import graph_loss, pairwise_loss, unary_loss
+from wsreid.losses.triplet import batch_hard_triplet_loss
+from wsreid.losses.weak_triplet import shares_candidate, weak_triplet_loss
+
+__all__ = [
+    "batch_hard_triplet_loss",
+    "candidate_binary_cross_entropy",
+    "candidate_cross_entropy",
+    "graph_loss",
+    "pairwise_loss",
+    "shares_candidate",
+    "smoothed_cross_entropy",
+    "unary_loss",
+    "weak_triplet_loss",
+]

@@ -1,0 +1,23 @@
+"""Methods: one LightningModule per file, all on one base."""
+
+from wsreid.methods.bagce import BagCE
+from wsreid.methods.base import EvalOutputs, Method
+from wsreid.methods.dgl import DGL
+from wsreid.methods.folderce import FolderCE
+from wsreid.methods.label_refine import LabelRefine, label_refine
+from wsreid.methods.label_refine_callback import LabelRefineCallback
+from wsreid.methods.oracle import Oracle
+from wsreid.methods.outputs import BagOutputs
+
+__all__ = [
+    "DGL",
+    "BagCE",
+    "BagOutputs",
+    "EvalOutputs",
+    "FolderCE",
+    "LabelRefine",
+    "LabelRefineCallback",
+    "Method",
+    "Oracle",
+    "label_refine",
+]

@@ -1,0 +1,249 @@
+"""The base of all methods: it owns the network, the step, the optimiser, the logging and the scoring features."""
+
+import logging
+from typing import Any, ClassVar, Literal, TypedDict
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from wsreid.data.batch import BagBatch, EvalBatch
+from wsreid.data.needs import Needs
+from wsreid.errors import ConfigError, WsreidError
+from wsreid.inference import PseudoLabels, candidate_softmax, most_probable
+from wsreid.methods.optimisation import OptimizerFactory, SchedulerFactory, build_schedule, parameter_groups
+from wsreid.methods.outputs import BagOutputs
+from wsreid.models import build_network
+
+_log = logging.getLogger(__name__)
+
+
+class EvalOutputs(TypedDict):
+    """What the steps of scoring return; the only thing that the retrieval callback knows of a method."""
+
+    features: Tensor
+    pid: Tensor
+    camera: Tensor
+    row: Tensor
+
+
+class Method(pl.LightningModule):
+    """A way to learn an embedding from a bag-labelled image set.
+
+    A subclass sets `needs`, writes `losses`, and, where its labels are not the softmax over the candidates,
+    `pseudo_labels`. It passes the arguments below through as `**base`.
+
+    Args:
+        num_ids: Training identities C, the width of each classifier; from the data when run by the command line.
+        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
+        weights: File of initial weights, a path or a name in the folder WSREID_WEIGHTS_DIR.
+        pretrained: Start from timm's published weights; needs a network connection.
+        last_stride: Stride of the backbone's last stage, 1 or 2.
+        pooling: Global pooling, "avg" or "gem".
+        neck: "bnneck" (batch normalisation before the classifier, arXiv:1903.07071) or "none".
+        lr: Learning rate of the network; the optimiser's own `lr` is not used.
+        classifier_lr_factor: Learning rate of classifiers and other added heads, as a multiple of `lr`.
+        optimizer: The optimiser.
+        scheduler: Learning-rate scheduler, stepped once per epoch; its epochs count from the first of the run.
+        warmup_epochs: Linear warm-up from 0.01 of the rate, in epochs.
+        flip_test: Sum the features of the image and of its horizontal flip when scoring.
+        mean: Mean of the red, green and blue channel in [0, 1], for normalisation.
+        std: Their standard deviation.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+    """What the method asks of the datamodule."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        num_ids: int,
+        backbone: str = "resnet50",
+        weights: str | None = None,
+        pretrained: bool = False,
+        last_stride: int = 1,
+        pooling: Literal["avg", "gem"] = "avg",
+        neck: Literal["bnneck", "none"] = "bnneck",
+        lr: float = 3.5e-4,
+        classifier_lr_factor: float = 1.0,
+        optimizer: OptimizerFactory = lambda params: torch.optim.Adam(params, weight_decay=5e-4),
+        scheduler: SchedulerFactory | None = None,
+        warmup_epochs: int = 0,
+        flip_test: bool = False,
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+    ) -> None:
+        super().__init__()
+        # no callables: checkpoints are loaded with weights_only=True; no initial weights: a checkpoint replaces them,
+        # and loading it must not ask for their file
+        self.save_hyperparameters(ignore=["optimizer", "scheduler", "weights", "pretrained"])
+        if num_ids < 1:
+            raise ConfigError(f"num_ids must be at least 1, got {num_ids}: the training split holds no identity")
+        self.num_ids = num_ids
+        self.lr = lr
+        self.classifier_lr_factor = classifier_lr_factor
+        self.warmup_epochs = warmup_epochs
+        self.flip_test = flip_test
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self.network = build_network(
+            backbone, weights=weights, pretrained=pretrained, last_stride=last_stride, pooling=pooling, neck=neck
+        )
+        classifiers = [nn.Linear(width, num_ids, bias=False) for width in self.network.head_dims]
+        for classifier in classifiers:
+            nn.init.normal_(classifier.weight, std=0.001)  # arXiv:1903.07071: softmax starts uniform
+        self.classifiers = nn.ModuleList(classifiers)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)  # (3,) -> (3, 1, 1)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self._warned_tiny = False
+
+    # what a method writes
+
+    def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
+        """The weighted terms of the loss, by name; the base adds them up. Called outside autocast.
+
+        Args:
+            batch: The training batch.
+            outputs: What `outputs` returned for it, in float32.
+
+        Returns:
+            Scalars by name, each already times its weight.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define losses()")
+
+    def pseudo_labels(self, batch: BagBatch, outputs: BagOutputs) -> PseudoLabels:
+        """The labels that the method deduces for the images of a batch, for diagnostics.
+
+        By default the candidates' softmax, averaged over the heads, and its largest entry.
+
+        Args:
+            batch: The batch.
+            outputs: What `outputs` returned for it.
+
+        Returns:
+            Ids `(N,)` and distribution over the candidates `(N, L)`.
+        """
+        candidates = batch.image_candidates  # (N, L)
+        heads = torch.stack([candidate_softmax(logits, candidates) for logits in outputs.logits])  # (H, N, L)
+        probs = heads.mean(0)  # (H, N, L) -> (N, L)
+        return PseudoLabels(ids=most_probable(probs, candidates), probs=probs)
+
+    def outputs(self, batch: BagBatch) -> BagOutputs:
+        """The forward pass of training: the first view. A method with more views calls `view_outputs` on each."""
+        return self.view_outputs(batch.images[0])  # (V, N, 3, H, W) -> (N, 3, H, W)
+
+    # what the base does
+
+    def view_outputs(self, images: Tensor) -> BagOutputs:
+        """Network features and class logits.
+
+        Args:
+            images: `(N, 3, H, W)` uint8.
+
+        Returns:
+            Logits in float32, computed outside autocast: pseudo labels compare them.
+        """
+        network = self.network(self.normalise(images))
+        with torch.autocast(images.device.type, enabled=False):
+            logits = tuple(
+                classifier(head.to(classifier.weight.dtype)).float()  # (N, D_h) -> (N, C)
+                for classifier, head in zip(self.classifiers, network.heads, strict=True)
+            )
+        return BagOutputs(logits=logits, network=network)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images `(N, 3, H, W)` as the network takes them, in the network's floating point type."""
+        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The same as `embed`."""
+        return self.embed(images)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features to rank by.
+
+        Args:
+            images: `(N, 3, H, W)` uint8.
+
+        Returns:
+            `(N, D)` float32, not normalised; with `flip_test` the sum over the image and its horizontal flip.
+        """
+        features: Tensor = self.network(self.normalise(images)).features.float()
+        if self.flip_test:
+            features = features + self.network(self.normalise(images.flip(-1))).features.float()
+        return features
+
+    def setup(self, stage: str) -> None:
+        """Hands `needs` to the datamodule and checks that the two fit, before any loader is made."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is None:
+            return
+        if hasattr(datamodule, "use"):
+            datamodule.use(self.needs)
+        if stage != "fit":
+            return
+        if self.needs.truth and not getattr(datamodule, "has_truth", True):
+            raise ConfigError(
+                f"{type(self).__name__} learns from image-level identities and this data set has none: "
+                "take a method that learns from bags, such as DGL or BagCE"
+            )
+        num_ids = getattr(datamodule, "num_ids", self.num_ids)
+        if num_ids != self.num_ids:
+            raise ConfigError(
+                f"the method was made for {self.num_ids} identities and the training data holds {num_ids}: "
+                "train on the data of the checkpoint, or start anew without --ckpt_path"
+            )
+
+    def training_step(self, batch: BagBatch, batch_idx: int) -> Tensor | None:
+        """Adds up the loss terms, refuses numbers that are not finite, logs."""
+        if len(batch) < 2:
+            if not self._warned_tiny:
+                _log.warning("skipping batches of fewer than 2 images: batch normalisation cannot train on them")
+                self._warned_tiny = True
+            return None
+        outputs = self.outputs(batch)
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self.losses(batch, outputs)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()  # (T,) -> ()
+        if not torch.isfinite(loss):
+            self._refuse(terms)
+        size = len(batch)
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=size)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        for name, term in terms.items():
+            self.log(f"train/{name}", term.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        return loss
+
+    def _refuse(self, terms: dict[str, Tensor]) -> None:
+        bad = [f"{name}={float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
+        raise WsreidError(
+            f"the loss is not finite at step {self.global_step}: {', '.join(bad) or 'the sum of the terms'}. "
+            "Lower --model.lr, add --model.warmup_epochs, or use --trainer.precision 32"
+        )
+
+    def validation_step(self, batch: EvalBatch, batch_idx: int, dataloader_idx: int = 0) -> EvalOutputs:
+        """Features of queries (loader 0) or gallery (loader 1)."""
+        return self._eval_outputs(batch)
+
+    def test_step(self, batch: EvalBatch, batch_idx: int, dataloader_idx: int = 0) -> EvalOutputs:
+        """As `validation_step`."""
+        return self._eval_outputs(batch)
+
+    def predict_step(self, batch: EvalBatch, batch_idx: int, dataloader_idx: int = 0) -> EvalOutputs:
+        """As `validation_step`."""
+        return self._eval_outputs(batch)
+
+    def _eval_outputs(self, batch: EvalBatch) -> EvalOutputs:
+        return EvalOutputs(features=self.embed(batch.images), pid=batch.pid, camera=batch.camera, row=batch.row)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser over the two parameter groups, and its schedule per epoch."""
+        groups: list[dict[str, Any]] = parameter_groups(self, self.network, self.lr, self.classifier_lr_factor)
+        optimizer = self._make_optimizer(groups)
+        schedule = build_schedule(optimizer, self._make_scheduler, self.warmup_epochs)
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

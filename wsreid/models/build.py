@@ -1,0 +1,97 @@
+"""A backbone's name and its options in, an embedding network out."""
+
+import difflib
+from typing import Final, cast, get_args
+
+import timm
+from torch import nn
+
+from wsreid.errors import ConfigError
+from wsreid.models.mgn import MGN
+from wsreid.models.neck import Neck
+from wsreid.models.network import EmbeddingNet
+from wsreid.models.osnet import OSNET_WIDTHS, OSNet
+from wsreid.models.pooling import Pooling
+from wsreid.models.timm_body import classifier_names, create_body, is_timm_name
+from wsreid.models.timm_net import TimmNet
+from wsreid.models.weights import load_weights
+
+MGN_NAME: Final = "mgn"
+_MGN_BODY: Final = "resnet50"
+
+
+def build_network(
+    backbone: str,
+    *,
+    weights: str | None = None,
+    pretrained: bool = False,
+    last_stride: int = 1,
+    pooling: Pooling = "avg",
+    neck: Neck = "bnneck",
+) -> EmbeddingNet:
+    """Build an embedding network.
+
+    Args:
+        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
+        weights: A weights file, as a path or as a name inside the folder that WSREID_WEIGHTS_DIR names: torchreid's
+            for OSNet; timm's keys for timm bodies, which for ResNets are torchvision's; ResNet-50's for MGN.
+        pretrained: Start from timm's published weights instead; needs a network, or timm's cache.
+        last_stride: Stride of the last stage, 1 or 2. OSNet's is 1; MGN's branches have their own, so it takes 1 only.
+        pooling: "avg", or "gem" with a learnable power for backbones that end in a map.
+        neck: "bnneck", or "none". MGN's reductions are its neck, so it takes "bnneck" only.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        ConfigError: The name is unknown, or the backbone cannot have that option.
+        WeightsError: The weights cannot be found, read or fetched, or do not fit.
+    """
+    for option, value, known in (("pooling", pooling, get_args(Pooling)), ("neck", neck, get_args(Neck))):
+        if value not in known:
+            raise ConfigError(f"{option} {value!r} is none of {', '.join(known)}")
+    if last_stride not in (1, 2):
+        raise ConfigError(f"last_stride must be 1 or 2, got {last_stride}")
+    if weights is not None and pretrained:
+        raise ConfigError("weights and pretrained both say where to start: set pretrained to false or weights to null")
+    if backbone in OSNET_WIDTHS:
+        return _build_osnet(backbone, weights, pretrained, last_stride, pooling, neck)
+    if backbone == MGN_NAME:
+        return _build_mgn(weights, pretrained, last_stride, pooling, neck)
+    if not is_timm_name(backbone):
+        raise ConfigError(f"unknown backbone {backbone!r}; {_nearest(backbone)}")
+    body = create_body(backbone, pretrained=pretrained, last_stride=last_stride)
+    if weights is not None:
+        load_weights(cast("nn.Module", body), weights, classifiers=classifier_names(body))
+    return TimmNet(body, backbone, pooling, neck)
+
+
+def _build_osnet(
+    name: str, weights: str | None, pretrained: bool, last_stride: int, pooling: Pooling, neck: Neck
+) -> OSNet:
+    if pretrained:
+        raise ConfigError(f"timm publishes no weights for {name!r}: give torchreid's file as `weights`")
+    if last_stride != 1:
+        raise ConfigError(f"the last stage of {name!r} has stride 1 by definition: set last_stride to 1")
+    network = OSNet(name, pooling, neck)
+    if weights is not None:
+        load_weights(network, weights, fresh=("neck", "pooling"))
+    return network
+
+
+def _build_mgn(weights: str | None, pretrained: bool, last_stride: int, pooling: Pooling, neck: Neck) -> MGN:
+    if last_stride != 1:
+        raise ConfigError("MGN's branches define their own last strides (2, 1, 1): leave last_stride at 1")
+    if neck != "bnneck":
+        raise ConfigError("MGN's reductions end in batch norm and ReLU and are its neck: leave neck at bnneck")
+    body = create_body(_MGN_BODY, pretrained=pretrained)
+    if weights is not None:
+        load_weights(cast("nn.Module", body), weights, classifiers=classifier_names(body))
+    return MGN(cast("nn.Module", body), pooling)
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, [*OSNET_WIDTHS, MGN_NAME, *timm.list_models()], n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known are {', '.join(OSNET_WIDTHS)}, {MGN_NAME} and the names of timm.list_models()"

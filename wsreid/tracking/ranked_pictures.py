@@ -1,0 +1,89 @@
+"""Pictures of ranked lists: a query, the gallery images closest to it, and which of them are right."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from wsreid.retrieval import RetrievalResult
+
+Image = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+RIGHT, WRONG, QUERY = "#1a9850", "#d73027", "#404040"
+
+
+def worst_queries(result: RetrievalResult, count: int) -> list[int]:
+    """The queries whose first match comes latest; those without a match are left out.
+
+    Args:
+        result: An evaluation.
+        count: How many.
+
+    Returns:
+        Indices of queries, worst first; queries that are equally bad in their order.
+    """
+    first = [(-float(ranks[0]), query) for query, ranks in enumerate(result.ranks) if len(ranks)]
+    return [query for _, query in sorted(first)[:count]]
+
+
+def draw_ranked(
+    result: RetrievalResult,
+    queries: list[int],
+    image: Callable[[int], Image],
+    pid: Callable[[int], int],
+    path: Path,
+    *,
+    title: str,
+    length: int = 10,
+) -> None:
+    """Draws one line of images per query: the query left, then its ranked list.
+
+    Args:
+        result: An evaluation that kept top-k lists.
+        queries: Indices of the queries to draw, top first.
+        image: RGB image of a row, `(H, W, 3)` uint8.
+        pid: Identity of a row; a gallery image is right if its identity is the query's.
+        path: PNG file to write.
+        title: What stands above, such as the order of the queries.
+        length: Gallery images per query.
+
+    Raises:
+        ValueError: The result has no top-k lists, or there is no query to draw.
+    """
+    if result.topk is None or not queries:
+        raise ValueError("draw_ranked needs top-k lists and at least one query")
+    length = min(length, result.topk.shape[1])
+    figure = Figure(figsize=(0.95 * (length + 1) + 1.2, 2.25 * len(queries) + 0.6), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{title}; green = right, red = wrong", fontsize=10)
+    axes = figure.subplots(len(queries), length + 1, squeeze=False)
+    for line, query in zip(axes, queries, strict=True):
+        row = int(result.query_row[query])
+        first = float(result.ranks[query][0]) + 1 if len(result.ranks[query]) else None
+        label = "no match" if first is None else f"first match\nat rank {first:g}"
+        _show(line[0], image(row), f"query\n{label}", QUERY)
+        for place, axis in enumerate(line[1:]):
+            hit = int(result.topk[query, place])
+            if hit < 0:
+                axis.set_axis_off()
+                continue
+            right = pid(hit) == pid(row)
+            _show(axis, image(hit), f"{place + 1} {'right' if right else 'wrong'}", RIGHT if right else WRONG)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    figure.savefig(temporary, format="png")
+    temporary.replace(path)
+
+
+def _show(axis: Axes, image: Image, label: str, colour: str) -> None:
+    axis.imshow(image, aspect="equal")
+    axis.set_title("\n".join(textwrap.wrap(label, 14) if "\n" not in label else [label]), fontsize=7, color=colour)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(edgecolor=colour, linewidth=3)

@@ -1,0 +1,156 @@
+"""The closing table of a run, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from wsreid.retrieval import RetrievalResult, summary
+
+RESULTS_FILE = "results.json"
+RETRIEVAL_FIGURES = ("R1", "R5", "R10", "mAP_step", "mAP_trapezoid", "mINP")
+SHOWN_TERMS = ("metric", "ap", "junk", "ties")
+REFINE_KINDS = ("raw", "per_bag", "over_set")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A label-refine accuracy with its baseline.
+
+    Attributes:
+        value: Share of the images whose pseudo label is right, in 0..1.
+        random: Mean share over random in-bag assignments, in 0..1.
+    """
+
+    value: float
+    random: float
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of the closing table.
+
+    Attributes:
+        name: Which network, such as `DGL, last checkpoint`.
+        retrieval: Its figures on the test split; None = not evaluated.
+        refine: Label-refine accuracy by kind (`REFINE_KINDS`); None = the data set has no image-level truth.
+        seconds: Time of the fit; None where there was none.
+    """
+
+    name: str
+    retrieval: RetrievalResult | None
+    refine: Mapping[str, Accuracy] | None = None
+    seconds: float | None = None
+
+    def figures(self) -> dict[str, float | None]:
+        """Figure by name: shares in 0..1, seconds in seconds, None = not known."""
+        found: dict[str, float | None] = dict.fromkeys(RETRIEVAL_FIGURES)
+        if self.retrieval is not None:
+            found |= summary(self.retrieval)
+        for kind in REFINE_KINDS:
+            accuracy = None if self.refine is None else self.refine.get(kind)
+            found[f"refine_{kind}"] = None if accuracy is None else accuracy.value
+            found[f"refine_{kind}_random"] = None if accuracy is None else accuracy.random
+        found["seconds"] = self.seconds
+        return found
+
+
+def result_table(rows: Sequence[ResultRow], title: str) -> Table:
+    """The rows as a table for the terminal, at most 80 columns wide, in percent.
+
+    Args:
+        rows: The lines.
+        title: What stands above.
+
+    Returns:
+        A rich table.
+    """
+    table = Table(
+        title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left", header_style="bold"
+    )
+    table.add_column("%", min_width=15, max_width=20)
+    for head in (
+        "R1",
+        "R5",
+        "R10",
+        "mAP\nstep",
+        "mAP\ntrap.",
+        "mINP",
+        "refine\nraw",
+        "refine\nbag",
+        "refine\nset",
+    ):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for row in rows:
+        f = row.figures()
+        cells = [percent(f[name]) for name in RETRIEVAL_FIGURES]
+        for kind in REFINE_KINDS:
+            value, random = percent(f[f"refine_{kind}"]), percent(f[f"refine_{kind}_random"])
+            cells.append(value if value == random == "n/a" else f"{value}\n({random})")
+        seconds = "n/a" if row.seconds is None else f"{row.seconds:.0f}"
+        table.add_row(row.name, *cells, seconds)
+    return table
+
+
+def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: int) -> str:
+    """What the figures mean, in one sentence or two.
+
+    Args:
+        result: The figures.
+        truth: The method reads image-level identities.
+        labelled_val_ids: Labelled identities held out for validation; 0 = no validation.
+
+    Returns:
+        Text to print under the table.
+    """
+    terms = "; ".join(f"{key}: {result.definition[key]}" for key in SHOWN_TERMS if key in result.definition)
+    parts = [
+        f"{result.n_valid} of {result.n_query} queries have a match and count; {result.n_tied} matches are tied.",
+        f"{terms}.",
+        "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
+        "in brackets the mean of random in-bag assignments.",
+        f"Labelled validation identities used: {labelled_val_ids}.",
+    ]
+    if truth:
+        parts.append("Used truth: this method reads the image-level identities.")
+    return " ".join(parts)
+
+
+def write_results(
+    path: Path, rows: Sequence[ResultRow], *, about: Mapping[str, object], definition: Mapping[str, object]
+) -> None:
+    """Writes the rows as JSON; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        rows: The lines of the table.
+        about: What else is to be known: method, data hashes, versions, whether truth was used.
+        definition: What the figures mean.
+    """
+    content = {
+        "rows": [{"name": row.name, **{k: _json_number(v) for k, v in row.figures().items()}} for row in rows],
+        "definition": dict(definition),
+        **about,
+    }
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def percent(share: float | None) -> str:
+    """A share in percent with one decimal, or n/a."""
+    return "n/a" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _json_number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
