@@ -13,6 +13,7 @@ from wsreid.data import (
     Manifest,
     Market1501,
     Needs,
+    RenderSettings,
     Split,
     SYSU30k,
     make_bags,
@@ -278,8 +279,15 @@ def test_validation_across_one_camera(own_market_root):
     module(own_market_root, val_fraction=0.0).check()
 
 
-def test_name_of_the_rendered_set():
-    assert module(None).name == "synthetic"
+def test_rendered_set(own_cache):
+    settings = RenderSettings(train_ids=8, test_ids=4, cameras=2, images_per_id=4, distractors=2, junk=2)
+    for protocol in ("random", "windows"):
+        data = module(None, rendered=settings, bags=BagSettings(protocol=protocol))
+        data.setup("fit")
+        assert data.name == "synthetic"
+        assert data.num_ids == 8
+        assert data.manifest.root.is_relative_to(own_cache)
+        assert len(next(iter(data.train_dataloader()))) > 0
 
 
 def test_describe_row_and_image(market_root):

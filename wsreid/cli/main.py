@@ -39,7 +39,7 @@ TRAINER_DEFAULTS: dict[str, object] = {
     "log_every_n_steps": 1,  # what a method logs by step is for looking at; the loss is logged by epoch
     "enable_autolog_hparams": False,  # W&B gets the whole resolved configuration instead
 }
-DATA_DEFAULT = {"class_path": "wsreid.data.datamodule.BagDataModule", "init_args": {"source": "Market1501"}}
+DATA_DEFAULT = {"class_path": "wsreid.data.datamodule.BagDataModule"}
 
 
 class SuiteCLI(LightningCLI):
@@ -60,7 +60,7 @@ class SuiteCLI(LightningCLI):
         self.results: list[ResultRow] = []
         self.checkpoint = CheckpointFacts()
         self.run_folder = RunFolder(Path())
-        parser_kwargs: dict[str, Any] = {name: {"allow_abbrev": False} for name in self.subcommands()}
+        parser_kwargs: dict[str, Any] = {}
         parser_kwargs |= {
             "exit_on_error": False,
             "allow_abbrev": False,

@@ -100,9 +100,10 @@ def data_name(config: Mapping[str, Any]) -> str:
     data = config["data"].get("init_args", {})
     if data.get("root") is None and data.get("manifest") is None:
         return "synthetic"
-    source = data.get("source")
-    path = source.get("class_path", "data") if isinstance(source, Mapping) else source or "data"
-    return str(path).rpartition(".")[2].lower()
+    if data.get("manifest") is not None:
+        return Path(data["manifest"]).absolute().parent.name
+    source = data.get("source") or {}
+    return str(source.get("class_path", "Market1501")).rpartition(".")[2].lower()
 
 
 def read_checkpoint(path: Path, method: str) -> CheckpointFacts:

@@ -97,12 +97,10 @@ def class_options(cls: type, prefix: str) -> set[str]:
     names = {f"{prefix}.{name}" for name in option_names(parser)}
     hints = typing.get_type_hints(getattr(cls, "__init__"))  # noqa: B009  # mypy cannot know which class
     for name in inspect.signature(cls).parameters:
-        kind = hints.get(name)
-        if not isinstance(kind, type) or f"{prefix}.{name}" not in names:
-            continue
-        if kind.__module__.partition(".")[0] == cls.__module__.partition(".")[0]:
-            for subclass in subclasses(kind):
-                names |= class_options(subclass, f"{prefix}.{name}")
+        hint = hints.get(name)
+        for kind in (hint, *typing.get_args(hint)):  # a class, or a class or None
+            if isinstance(kind, type) and kind.__module__.partition(".")[0] == cls.__module__.partition(".")[0]:
+                names |= {n for subclass in subclasses(kind) for n in class_options(subclass, f"{prefix}.{name}")}
     return names
 
 

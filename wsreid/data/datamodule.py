@@ -23,7 +23,7 @@ from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split
 from wsreid.data.needs import Needs
 from wsreid.data.preparation import prepared_bags, prepared_manifest, rows_to_train_on
-from wsreid.data.rendered import RenderSettings
+from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
 from wsreid.data.skipped import SkippedImages
 from wsreid.data.sources import Market1501, Source
@@ -146,11 +146,7 @@ class BagDataModule(pl.LightningDataModule):
         """The images; indexed, and before that rendered, if that has not been done yet."""
         if self.manifest_file is not None:
             return Manifest.open(self.manifest_file, self.root)
-        root = self.root
-        if root is None:
-            from wsreid.data.rendered import rendered_root  # a real data set never needs the renderer
-
-            root = rendered_root(self.rendered)
+        root = rendered_root(self.rendered) if self.root is None else self.root
         return prepared_manifest(self.source, root, self.name)
 
     @cached_property

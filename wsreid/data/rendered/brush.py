@@ -111,10 +111,16 @@ class Brush:
             radius_x: Half its width.
             radius_y: Half its height.
         """
-        stencil = np.zeros(self.canvas.shape[:2], dtype=np.uint8)  # (H, W)
-        Brush(stencil).disc(centre, radius_x, radius_y, (255, 255, 255))
-        dark = stencil > 0
-        self.canvas[dark] -= self.canvas[dark] >> 2
+        x, y = centre
+        height, width = self.canvas.shape[:2]
+        top, bottom = max(0, int(y - radius_y) - 2), min(height, int(y + radius_y) + 3)
+        left, right = max(0, int(x - radius_x) - 2), min(width, int(x + radius_x) + 3)
+        if top >= bottom or left >= right:
+            return
+        stencil = np.zeros((bottom - top, right - left), dtype=np.uint8)  # (h, w)
+        Brush(stencil).disc((x - left, y - top), radius_x, radius_y, (255, 255, 255))
+        dark = self.canvas[top:bottom, left:right]  # (h, w, 3)
+        dark -= (dark >> 2) * (stencil > 0)[..., None]
 
 
 def woven(
@@ -133,21 +139,25 @@ def woven(
         (h, w) bool.
     """
     row, column = np.meshgrid(y, x, indexing="ij")  # (h, w) each
-    hoop = (row // thread) % 2 == 1
-    pin = ((column + thread // 2) // thread) % 2 == 1
+    hoop: npt.NDArray[np.bool_] = (row // thread) % 2 == 1
+    pin: npt.NDArray[np.bool_] = ((column + thread // 2) // thread) % 2 == 1
+    low: npt.NDArray[np.bool_] = row * 2 > height
+    belt: npt.NDArray[np.bool_] = (row * 10 > height * 3) & (row * 10 < height * 6)
+    both: npt.NDArray[np.bool_] = hoop & pin
+    either: npt.NDArray[np.bool_] = hoop ^ pin
     match pattern:
         case Pattern.HOOPS:
             return hoop
         case Pattern.PINSTRIPES:
             return pin
         case Pattern.CHECKS:
-            return hoop ^ pin
+            return either
         case Pattern.DOTS:
-            return hoop & pin
+            return both
         case Pattern.HALVES:
-            return row * 2 > height
+            return low
         case Pattern.BAND:
-            return (row * 10 > height * 3) & (row * 10 < height * 6)
+            return belt
         case Pattern.PLAIN:
             return np.zeros_like(hoop)
 

@@ -61,12 +61,12 @@ class Camera:
         gain = self.exposure * (256 + int(rng.integers(-flicker, flicker + 1))) >> 8
         levels = np.minimum(np.arange(256) * gain >> 8, 255)  # (256,)
         table = np.ascontiguousarray(self.response[levels])  # (256, 3)
-        image = cv2.LUT(image, table[None])  # (H, W, 3)
-        wide = image.astype(np.int32)
-        grey = (wide @ np.array([77, 150, 29], dtype=np.int32) >> 8)[..., None]  # (H, W, 1)
-        wide = grey + ((wide - grey) * self.saturation >> 8)  # (H, W, 3)
-        image = cv2.GaussianBlur(np.clip(wide, 0, 255).astype(np.uint8), (7, 7), self.blur)
-        return np.clip(image + _noise(rng, image.shape, self.noise), 0, 255).astype(np.uint8)
+        seen = cv2.LUT(image, table[None]).astype(np.int32)  # (H, W, 3)
+        grey = (seen @ np.array([77, 150, 29], dtype=np.int32) >> 8)[..., None]  # (H, W, 1)
+        faded = np.clip(grey + ((seen - grey) * self.saturation >> 8), 0, 255).astype(np.uint8)  # (H, W, 3)
+        soft = cv2.GaussianBlur(faded, (7, 7), self.blur)
+        noisy: Pixels = np.clip(soft + _noise(rng, image.shape, self.noise), 0, 255).astype(np.uint8)
+        return noisy
 
 
 def make_cameras(seed: int, count: int) -> tuple[Camera, ...]:
@@ -136,4 +136,5 @@ def _response(gains: list[float], gamma: float) -> Pixels:
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> npt.NDArray[np.int32]:
     summed = rng.integers(0, 256, size=(4, *shape), dtype=np.uint8).astype(np.int32).sum(axis=0)  # (H, W, 3)
     # The sum of four uniform bytes: mean 510, deviation 147.8, near normal, and the same on every machine.
-    return (summed - 510) * round(deviation * 65536 / 147.8) >> 16
+    noise: npt.NDArray[np.int32] = (summed - 510) * round(deviation * 65536 / 147.8) >> 16
+    return noise

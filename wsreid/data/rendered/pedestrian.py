@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from wsreid.data.rendered.brush import Brush, Point
-from wsreid.data.rendered.look import Bag, Bottom, Colour, Hair, Hat, Look, Pattern
+from wsreid.data.rendered.look import Bag, Bottom, Colour, Hair, Hat, Look
 
 _PITCH = 0.18  # sine of the angle at which the camera looks down
 _THREAD = 0.03  # width of a stripe in body heights
@@ -159,9 +159,7 @@ class _Figure:
         self.brush.disc((x, y), wide, tall, crown)
         if facing:
             turn = self.sin * 0.42 * wide
-            self.brush.disc(
-                (x + turn, y + 0.18 * tall), wide * (0.86 - 0.26 * abs(self.sin)), tall * 0.78, look.skin
-            )
+            self.brush.disc((x + turn, y + 0.18 * tall), wide * (0.86 - 0.26 * abs(self.sin)), tall * 0.78, look.skin)
             if self.cos > 0.3:
                 eye = 0.009 * self.unit
                 for side in (-1, 1):
@@ -193,7 +191,9 @@ class _Figure:
         self.brush.disc((x, brow), wide * 1.14, tall * 0.98, look.hat_colour, angles=(180, 360))
         if look.hat is Hat.CAP:
             peak = x + self.sin * wide * 1.2
-            self.brush.disc((peak, brow + 0.06 * tall * self.cos), wide * 0.9, tall * 0.16, _darker(look.hat_colour, 20))
+            self.brush.disc(
+                (peak, brow + 0.06 * tall * self.cos), wide * 0.9, tall * 0.16, _darker(look.hat_colour, 20)
+            )
         elif look.hat is Hat.BRIM:
             self.brush.disc((x, brow), wide * 1.9, tall * 0.24, _darker(look.hat_colour, 12))
         else:
@@ -241,7 +241,9 @@ class _Figure:
             [(x - half, y - tall), (x + half, y - tall), (x + half * 0.9, y + tall), (x - half * 0.9, y + tall)],
             look.bag_colour,
         )
-        self.brush.limb((x - half * 0.9, y - tall * 0.3), (x + half * 0.9, y - tall * 0.3), 2.0, 2.0, _darker(look.bag_colour, 25))
+        self.brush.limb(
+            (x - half * 0.9, y - tall * 0.3), (x + half * 0.9, y - tall * 0.3), 2.0, 2.0, _darker(look.bag_colour, 25)
+        )
 
     def shoulder_strap(self) -> None:
         look = self.look
@@ -261,7 +263,9 @@ def draw_pedestrian(brush: Brush, look: Look, pose: Pose, place: Place) -> None:
         place: Where on the canvas.
     """
     figure = _Figure(brush, look, pose, place)
-    brush.shadow((place.x + 0.06 * figure.unit, place.ground + 0.01 * figure.unit), 0.2 * figure.unit, 0.04 * figure.unit)
+    brush.shadow(
+        (place.x + 0.06 * figure.unit, place.ground + 0.01 * figure.unit), 0.2 * figure.unit, 0.04 * figure.unit
+    )
     far, near = sorted((-1, 1), key=lambda side: figure.nearer(side * look.shoulders, 0.0))
     sideways = abs(figure.sin) > 0.35
     carried_behind = figure.cos > -0.3

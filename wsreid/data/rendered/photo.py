@@ -44,7 +44,9 @@ def spoiled(rng: np.random.Generator) -> Crop:
     return Crop(zoom, _between(rng, -22, 22), _between(rng, 0, (zoom - 1) * HEIGHT))
 
 
-def photograph(camera: Camera, looks: Sequence[Look], sighting: Sighting, crop: Crop, rng: np.random.Generator) -> Pixels:
+def photograph(
+    camera: Camera, looks: Sequence[Look], sighting: Sighting, crop: Crop, rng: np.random.Generator
+) -> Pixels:
     """Takes the image of a sighting.
 
     Args:

@@ -14,7 +14,7 @@ from wsreid.data.rendered.streams import Stream, stream
 FRAMES_PER_TICK = 12  # boxes are taken every 12 frames: about two a second
 IMAGES_PER_VISIT = 3.5
 COMPANY = (0.5, 0.35, 0.15)  # odds that one, two or three walk together
-IN_VIEW = (2, 3, 4)  # below this number, drawn anew each tick, the next group walks in
+IN_VIEW = (2, 3)  # below this number, drawn anew each tick, the next group walks in
 STEP = 46.0  # columns of the scene walked in a tick across the view
 APART = 38.0  # least distance in columns between two who walk together
 DIRECTIONS = 8
