@@ -26,7 +26,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Tiny tensors: more threads only cost time, and two of them would make timings of a shared machine worse."""
     torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def pku_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sysu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out like the released SYSU-30k, unpacked: 6 training folders, 3 queries, 3 matches, 4 distractors."""
+    """A folder laid out like the released SYSU-30k, unpacked: 6 training folders, 3 queries with a match, 4 distractors."""
     root = tmp_path_factory.mktemp("sysu")
     train = root / "sysu_train_set_all"
     for folder in range(1, 7):

@@ -81,7 +81,7 @@ def close_test(cli: SuiteCLI) -> list[ResultRow]:
         The one row.
     """
     method, path = type(cli.model).__name__, cli.config[cli.subcommand].get("ckpt_path")
-    name = f"{method}, {Path(path).stem} checkpoint" if path else _untrained_name(cli.model)
+    name = f"{method}, {Path(path).stem} checkpoint" if path else _untrained_name(cli)
     rows = [_row(cli.trainer, name, None)]
     _finish(cli, rows, labelled_val_ids=_val_ids(cli.datamodule) if path else 0)
     return rows
@@ -109,12 +109,12 @@ def _before_training(cli: SuiteCLI, weights: Mapping[str, Tensor]) -> ResultRow:
     finally:
         model.load_state_dict(trained)
         model.trainer = cli.trainer
-    return _row(trainer, _untrained_name(model), None)
+    return _row(trainer, _untrained_name(cli), None)
 
 
-def _untrained_name(model: pl.LightningModule) -> str:
-    started = model.hparams.get("weights") or model.hparams.get("pretrained")
-    return "before training" if started else "untrained network"
+def _untrained_name(cli: SuiteCLI) -> str:
+    model = cli.config[cli.subcommand].model.init_args
+    return "before training" if model.get("weights") or model.get("pretrained") else "untrained network"
 
 
 def _row(trainer: pl.Trainer, name: str, seconds: float | None) -> ResultRow:

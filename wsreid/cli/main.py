@@ -136,6 +136,7 @@ class SuiteCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401  # Lightning's type
         """Makes the trainer with the run folder, loggers and callbacks of ours."""
         init = self.config_init[self.subcommand]
+        self.datamodule.run_seed = int(init.seed_everything)
         loggers = make_loggers(
             self.run_folder, init.wandb, self.model, self.datamodule, str(self.subcommand), init.trainer.logger
         )

@@ -20,7 +20,8 @@ class BagSettings:
         images_per_id: Images in a chunk, k, or all = one chunk for each identity (random).
         window: Images in a window (windows).
         window_frames: Length of a window in frames, instead of `window` (windows).
-        sysu_widths: Folders in the sliding windows, odd numbers (sysu, without its JSON).
+        sysu_widths: Folders in a bag, odd numbers: which of SYSU-30k's bags to take (sysu). Those of 1 folder have one
+            candidate, as FolderCE needs.
         missing: Probability that a candidate is left out of a bag's label though its images are in the bag. Each
             (bag, candidate) is drawn by itself; a label never becomes empty.
         extra: Probability that a bag's label names one more training identity, of which the bag holds no image.

@@ -68,7 +68,8 @@ class BagDataModule(pl.LightningDataModule):
         val_fraction: Share of the training identities that is taken out of training for validation; 0 = no
             validation. A data set without image-level truth has none either.
         num_workers: Processes that load images, for each loader; 0 = the main process.
-        seed: Seed of validation split, batches and augmentation; the bags have their own.
+        seed: Seed of batches and augmentation; None = that of the run (`seed_everything`). The bags and the validation
+            split go by `bags.seed`, so that runs with other seeds learn from the same images and bags.
         max_corrupt: Unusable files to leave out before it is an error, when indexing and again in mid-run.
 
     Raises:
@@ -94,7 +95,7 @@ class BagDataModule(pl.LightningDataModule):
         eval_batch_size: int = 128,
         val_fraction: float = 0.1,
         num_workers: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
         max_corrupt: int = 0,
     ) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class BagDataModule(pl.LightningDataModule):
             ("images_per_id", images_per_id, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
+            ("seed", 0 if seed is None else seed, 0),
             ("max_corrupt", max_corrupt, 0),
         ):
             if value < least:
@@ -133,11 +134,17 @@ class BagDataModule(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.val_fraction = val_fraction
         self.num_workers = num_workers
-        self.seed = seed
+        self._seed = seed
+        self.run_seed = 0
         self.max_corrupt = max_corrupt
         self.needs = Needs()
         self._skipped = SkippedImages(max_corrupt)
         self._checked: set[bool] = set()
+
+    @property
+    def seed(self) -> int:
+        """Seed of batches and augmentation: the option `seed`, else `run_seed`, which the command line sets."""
+        return self.run_seed if self._seed is None else self._seed
 
     # What the data is
 
@@ -196,7 +203,7 @@ class BagDataModule(pl.LightningDataModule):
         """Manifest rows of the identities held out for validation, ascending; empty where there is no validation."""
         if self.val_fraction == 0 or not self.has_truth:
             return np.empty(0, np.int64)
-        _, held = split_identities(self.manifest.identities, self.val_fraction, self.seed)
+        _, held = split_identities(self.manifest.identities, self.val_fraction, self.bag_settings.seed)
         rows = self.manifest.rows(Split.TRAIN)
         return rows[np.isin(self.manifest.pid[rows], held)]
 
@@ -204,7 +211,7 @@ class BagDataModule(pl.LightningDataModule):
     def val_query_gallery(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Manifest rows of the validation's queries and gallery."""
         rows = self.val_rows
-        return query_and_gallery(rows, self.manifest.pid[rows], self.manifest.camera[rows], self.seed)
+        return query_and_gallery(rows, self.manifest.pid[rows], self.manifest.camera[rows], self.bag_settings.seed)
 
     def describe_row(self, row: int) -> str:
         """What to call an image in a message: its file, relative to the root."""

@@ -46,12 +46,21 @@ def test_sliding_windows_are_clamped():
 
 
 def test_json(write):
-    bags = bags_of(write([entry([3, 2, 2]), entry([1, 5], "bag0000000007", ["0000000001/*", "0000000005/*"])]))
+    two = entry([1, 5], "bag0000000007", ["0000000001/*", "0000000005/*"])
+    bags = bags_of(write([entry([3, 2, 2]), two]), widths=(2, 3))
     assert bags.bag_id.tolist() == [10, 7]
     assert bags.candidates(0).tolist() == [1, 2]
     assert bags.candidates(1).tolist() == [0, 3]
     np.testing.assert_array_equal(bags.rows(0), ROWS[np.isin(FOLDER, [2, 3])])
     np.testing.assert_array_equal(bags.rows(1), ROWS[np.isin(FOLDER, [1, 5])])
+
+
+def test_json_bags_of_some_widths_alone(write):
+    file = write([entry([1], "bag0"), entry([1, 1, 2], "bag1"), entry([2], "bag2")])
+    assert bags_of(file, widths=(1,)).bag_id.tolist() == [0, 2]
+    assert bags_of(file, widths=(3,)).bag_id.tolist() == [1]  # clamped at the end: a folder is listed twice
+    with pytest.raises(DataError, match="no bag of 5 folders"):
+        bags_of(file, widths=(5,))
 
 
 @pytest.mark.parametrize(

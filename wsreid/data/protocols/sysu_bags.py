@@ -37,7 +37,8 @@ def sysu_bags(
             `{"BagLabel": [2, 3], "BagID": "bag0000000010", "BagImages": ["0000000002/*", "0000000003/*"]}`.
             None: sliding windows over the folders, one of each width around each folder; at the ends they are
             clamped, so they hold fewer folders there.
-        widths: Folders in the sliding windows, odd numbers.
+        widths: Folders in a bag: of the sliding windows to make, or of the file's bags to take (as many as the bag's
+            list has entries, the clamped ends' repetitions counted).
 
     Returns:
         The bags, in the order of the file; a folder named twice in one bag is taken once.
@@ -54,7 +55,10 @@ def sysu_bags(
     classes = {int(identity): index for index, identity in enumerate(identities)}
     if label_file is None:
         return _draft(_sliding(numbers, widths, classes), bounds)
-    return _draft(_from_json(label_file, place, classes), bounds)
+    draft = _draft(_from_json(label_file, place, classes, widths), bounds)
+    if len(draft) == 0:
+        raise DataError(f"{label_file} holds no bag of {_listed(widths)} folders. Mend data.bags.sysu_widths.")
+    return draft
 
 
 _Bag = tuple[int, list[int], list[int]]  # bag id, class indices, folder positions; the two lists ascending and unique
@@ -69,7 +73,11 @@ def _sliding(numbers: NDArray[np.int64], widths: Sequence[int], classes: dict[in
             bag_id += 1
 
 
-def _from_json(path: Path, place: dict[int, int], classes: dict[int, int]) -> Iterable[_Bag]:
+def _listed(widths: Sequence[int]) -> str:
+    return " or ".join(map(str, widths))
+
+
+def _from_json(path: Path, place: dict[int, int], classes: dict[int, int], widths: Sequence[int]) -> Iterable[_Bag]:
     try:
         bags = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -91,6 +99,8 @@ def _from_json(path: Path, place: dict[int, int], classes: dict[int, int]) -> It
             raise DataError(f"{where}: BagLabel must be a list of whole numbers, got {labels!r}. Mend the entry.")
         if not isinstance(images, list) or not images:
             raise DataError(f"{where}: BagImages must be a list of folders like 0000000002/*, got {images!r}.")
+        if len(images) not in widths:
+            continue
         for label in labels:
             if label not in classes:
                 raise DataError(

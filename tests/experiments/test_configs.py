@@ -1,0 +1,74 @@
+"""Every shipped YAML runs, from the command line's entry to the closing table, on tiny data and a tiny network."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from wsreid.cli import main
+from wsreid.cli.main import SuiteCLI
+from wsreid.data.rendered import RenderSettings, rendered_root
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+CONFIGS = sorted(
+    path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.rglob("*.yaml") if "studies" not in path.parts
+)
+TINY_SET = RenderSettings(train_ids=12, test_ids=8, cameras=3)
+TINY_RUN = [
+    *("--data.height", "32", "--data.width", "16", "--data.augment.pad", "2"),
+    *("--data.bags_per_batch", "2", "--data.images_per_bag", "4", "--data.num_workers", "0"),
+    *("--data.ids_per_batch", "4", "--data.images_per_id", "2"),
+    *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.check_val_every_n_epoch", "1"),
+    *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
+]
+
+
+@pytest.fixture
+def data_args(request: pytest.FixtureRequest) -> list[str]:
+    """The data of a config's folder."""
+    folder = request.param
+    if folder == "market1501":
+        return ["--data.root", str(rendered_root(TINY_SET))]
+    if folder in ("pku", "sysu30k"):
+        return ["--data.root", str(request.getfixturevalue("pku_root" if folder == "pku" else "sysu_root"))]
+    return ["--data.rendered.train_ids", "12", "--data.rendered.test_ids", "8", "--data.rendered.cameras", "3"]
+
+
+def test_each_method_has_a_config_for_each_data_set() -> None:
+    names = {"oracle", "bagce", "dgl"}
+    expected = {f"{folder}/{name}.yaml" for folder in ("market1501", "synthetic", "pku") for name in names}
+    expected |= {f"sysu30k/{name}.yaml" for name in ("folderce", "bagce", "dgl")}
+    assert set(CONFIGS) >= expected | {"quickstart.yaml"}
+
+
+def run_tiny(config: str, run: Path, args: list[str]) -> SuiteCLI:
+    tiny = [*TINY_RUN, "--model.pretrained", "false", "--model.weights", "null"]
+    return main(["fit", "--config", str(EXPERIMENTS / config), "--run", str(run), *args, *tiny])
+
+
+@pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in CONFIGS], indirect=["data_args"])
+def test_config_runs(config: str, data_args: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    network = ["--model.backbone", "osnet_x0_25", "--model.last_stride", "1"]
+    cli = run_tiny(config, run, [*data_args, *network])
+
+    assert cli.trainer.global_step == 2
+    trained, untrained = cli.results
+    assert trained.retrieval is not None
+    assert untrained.retrieval is not None
+    assert 0 <= trained.retrieval.map_trapezoid <= trained.retrieval.map_step <= 1
+    assert math.isfinite(float(cli.trainer.logged_metrics["test/R1"]))
+    has_truth = not config.startswith("sysu30k")
+    assert (trained.refine is not None) == has_truth  # SYSU-30k has no image-level truth: n/a
+    for file in ("config.yaml", "metrics.csv", "retrieval.npz", "results.json", "checkpoints/last.ckpt"):
+        assert (run / file).is_file(), file
+
+
+@pytest.mark.slow  # 68 million weights to make and to save
+@pytest.mark.parametrize("data_args", ["market1501"], indirect=True)
+def test_the_official_graph_model_runs_with_its_own_network(data_args: list[str], tmp_path: Path) -> None:
+    cli = run_tiny("market1501/dgl.yaml", tmp_path / "run", data_args)
+    assert len(cli.model.classifiers) == 8
+    assert cli.results[0].retrieval is not None
