@@ -53,7 +53,7 @@ def pku_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sysu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out like the released SYSU-30k, unpacked: 6 training folders, 3 queries with a match, 4 distractors."""
+    """A folder laid out like the released SYSU-30k, unpacked: 6 training folders, 3 queries and matches."""
     root = tmp_path_factory.mktemp("sysu")
     train = root / "sysu_train_set_all"
     for folder in range(1, 7):

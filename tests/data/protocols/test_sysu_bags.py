@@ -85,7 +85,7 @@ def test_json_bags_of_some_widths_alone(write):
 def test_refuses_what_does_not_fit(write, content, says):
     path = write(content)
     with pytest.raises(DataError, match=says) as caught:
-        bags_of(path)
+        bags_of(path, widths=(1, 2, 3))
     assert str(path) in str(caught.value)
 
 

@@ -9,8 +9,8 @@ from wsreid.data.rendered.dataset import GALLERY, QUERY, STAMP, TRAIN, content_h
 from wsreid.data.rendered.names import ImageName
 from wsreid.data.rendered.settings import RenderSettings
 
-SMALL_HASH = "2673e1a1610d5f44e479ef6cfb02d009269f9d12b6b979fe521b982af820dbc3"
-DEFAULT_HASH = "d2bb214a13fd6fc75bb62a90f6c6bdf7de9f4bd4c35de6af5018c979f7af6112"
+SMALL_HASH = "d54b2d5a04a989113790bdd0150a1fbf999bc80884416e3d29fa8b4efa90eb09"
+DEFAULT_HASH = "3962ca57066ef2affdb88559be1f7b2629a3be3fdd8e2e5f28cb9892d9d8e27d"
 
 
 def names(root, *folders):

@@ -18,7 +18,7 @@ BLUR = (0.3, 0.8)  # standard deviation in pixels
 NOISE = (1.0, 5.0)  # standard deviation in grey levels
 SATURATION = (0.85, 1.05)
 FLICKER = 0.05  # relative change of exposure from image to image
-OCCLUDERS = 3
+OCCLUDERS = 2
 WALLS = ((148, 142, 134), (128, 114, 106), (160, 162, 166), (116, 124, 130), (166, 156, 138), (124, 130, 116))
 GROUND = ((124, 122, 120), (142, 136, 126), (106, 108, 112), (122, 126, 112), (150, 146, 142), (132, 120, 112))
 

@@ -107,7 +107,7 @@ ATTRIBUTES: dict[str, tuple[float, ...]] = {  # name -> odds of its values
     "skin": (3, 3, 2, 2, 1),
 }
 STRONG = ("top", "bottom", "pattern", "second", "bottom_kind", "hat", "bag", "hair")
-MIN_DIFFERENCES = 4  # strong attributes, of eight, in which two identities differ at least
+MIN_DIFFERENCES = 5  # strong attributes, of eight, in which two identities differ at least
 ATTEMPTS = 100
 
 
