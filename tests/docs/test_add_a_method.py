@@ -1,0 +1,26 @@
+"""The method that the documentation shows is one that runs."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.test_configs import EXPERIMENTS, TINY_RUN
+from wsreid.cli import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
+
+
+def test_the_method_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "my_method.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_method", raising=False)
+    data = ["--data.rendered.train_ids", "12", "--data.rendered.test_ids", "8", "--data.rendered.cameras", "3"]
+    method = ["--model", "my_method.RandomGuess", "--model.weight", "0.5", "--model.backbone", "osnet_x0_25"]
+    config = ["--config", str(EXPERIMENTS / "quickstart.yaml"), "--run", str(tmp_path / "run")]
+    cli = main(["fit", *config, *method, *data, *TINY_RUN])
+    assert type(cli.model).__name__ == "RandomGuess"
+    assert cli.model.weight == 0.5
+    assert float(cli.trainer.logged_metrics["train/guess"]) > 0
