@@ -12,7 +12,9 @@ def entry() -> None:
     if here not in sys.path:  # a console script does not look for my_file.MyMethod in the current folder by itself
         sys.path.insert(0, here)
     from wsreid.cli import main
+    from wsreid.cli.log import show_log
 
+    show_log()
     try:
         main()
     except WsreidError as error:
