@@ -36,4 +36,4 @@ def test_two_processes_train_and_score_as_one_process_scores(tmp_path: Path) -> 
     assert done.stdout.count("untrained network") == 1  # one table, by one process
     of_two = figures(run)
     main(["test", *config, *network, "--ckpt_path", "last"])
-    assert figures(run) == pytest.approx(of_two, abs=1e-6)
+    assert figures(run / "test-last") == pytest.approx(of_two, abs=1e-6)

@@ -1,14 +1,17 @@
 import json
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from wsreid.cli import main
 from wsreid.errors import ConfigError, DataError, WsreidError
-from wsreid.retrieval import RetrievalResult
+from wsreid.methods import BagCE
+from wsreid.retrieval import RetrievalResult, evaluate
 from wsreid.tracking.csv_logger import read_metrics
 
 
@@ -64,7 +67,7 @@ def test_the_tested_weights_are_those_of_the_last_checkpoint(finished):
 def test_the_saved_config_runs_again_but_not_into_the_same_folder(finished, tmp_path):
     run, _ = finished
     with pytest.raises(ConfigError, match=r"--run NEW.*--ckpt_path last"):
-        main(["fit", "--config", str(run / "config.yaml")])
+        main(["fit", "--config", str(run / "config.yaml"), "--run", str(run)])
     again = main(["fit", "--config", str(run / "config.yaml"), "--run", str(tmp_path / "again")])
     first = read_metrics(run / "metrics.csv")[1]
     second = read_metrics(tmp_path / "again" / "metrics.csv")[1]
@@ -72,31 +75,92 @@ def test_the_saved_config_runs_again_but_not_into_the_same_folder(finished, tmp_
     assert again.results[0].retrieval.map_step == RetrievalResult.load(run / "retrieval.npz").map_step
 
 
-def test_scoring_the_last_checkpoint_repeats_the_table(finished):
+def test_scoring_a_checkpoint_repeats_the_table_and_leaves_the_fits_own_figures(finished):
     run, cli = finished
-    before = (run / "config.yaml").read_text()
-    tested = main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", "last"])
+    kept = {name: (run / name).read_bytes() for name in ("config.yaml", "results.json", "retrieval.npz", "metrics.csv")}
+    last = run / "checkpoints" / "last.ckpt"
+    tested = main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(last)])
     assert tested.results[0].name == "BagCE, last checkpoint"
     assert tested.results[0].retrieval.map_step == cli.results[0].retrieval.map_step
-    assert (run / "config.yaml").read_text() == before
-    assert (run / "config-test.yaml").is_file()
-
-
-def test_scoring_another_checkpoint_leaves_the_runs_own_figures_alone(finished):
-    run, _ = finished
-    before = (run / "retrieval.npz").read_bytes()
-    best = run / "checkpoints" / "best.ckpt"
-    tested = main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)])
-    assert tested.run_folder.path == run / "test-best"
+    assert tested.run_folder.path == run / "test-last"
+    main(["test", "--config", str(run / "config.yaml"), "--run", str(run), "--ckpt_path", "best"])
     assert (run / "test-best" / "retrieval.npz").is_file()
-    assert (run / "retrieval.npz").read_bytes() == before
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+
+
+def test_a_copied_run_is_scored_in_its_own_folder(finished, tmp_path):
+    run, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    last = copy / "checkpoints" / "last.ckpt"
+    tested = main(["test", "--config", str(copy / "config.yaml"), "--ckpt_path", str(last)])
+    assert tested.run_folder.path == copy / "test-last"
 
 
 def test_validate_and_predict_score_a_checkpoint(finished):
-    run, _ = finished
-    validated = main(["validate", "--config", str(run / "config.yaml"), "--ckpt_path", "last"])
+    run, cli = finished
+    args = ["--config", str(run / "config.yaml"), "--run", str(run), "--ckpt_path", "last"]
+    validated = main(["validate", *args])
     assert "val/mAP_step" in validated.trainer.callback_metrics
-    main(["predict", "--config", str(run / "config.yaml"), "--ckpt_path", "last"])
+    main(["predict", *args])
+    sides = [np.load(run / "predict-last" / f"{side}.npz", allow_pickle=False) for side in ("query", "gallery")]
+    found = evaluate(
+        *(side["features"] for side in sides),
+        q_pid=sides[0]["pid"],
+        g_pid=sides[1]["pid"],
+        q_cam=sides[0]["camera"],
+        g_cam=sides[1]["camera"],
+    )
+    assert found.map_step == pytest.approx(cli.results[0].retrieval.map_step)
+
+
+def test_a_run_that_broke_off_resumes_from_its_last_epoch(run_cli, tmp_path, monkeypatch):
+    off = ["--test_after_fit", "false", "--data.val_fraction", 0, "--trainer.max_epochs", 3]
+    run_cli("fit", "--run", tmp_path / "whole", *off)
+    step = BagCE.training_step
+
+    def breaks(self, batch, batch_idx):
+        if self.current_epoch == 2:
+            raise RuntimeError("the power went")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BagCE, "training_step", breaks)
+        with pytest.raises(RuntimeError, match="power"):
+            run_cli("fit", "--run", tmp_path / "broken", *off)
+    resumed = run_cli("fit", "--run", tmp_path / "broken", "--ckpt_path", "last", *off)
+    assert resumed.trainer.current_epoch == 3
+    weights = [
+        torch.load(tmp_path / n / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for n in ("whole", "broken")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_what_a_taken_folder_holds_is_said(run_cli, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds other files"):
+        run_cli("fit", "--run", tmp_path / "notes")
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / "config.yaml").write_text("")
+    with pytest.raises(ConfigError, match="before its first checkpoint"):
+        run_cli("fit", "--run", tmp_path / "early")
+
+
+def test_a_checkpoint_of_another_network_is_refused(finished):
+    run, _ = finished
+    args = ["--config", str(run / "config.yaml"), "--run", str(run), "--ckpt_path", "last"]
+    with pytest.raises(ConfigError, match=r"--model.backbone \w+.*the configuration says osnet_x0_5"):
+        main(["test", *args, "--model.backbone", "osnet_x0_5"])
+
+
+def test_a_part_of_the_test_split_and_an_untrained_run_are_marked(run_cli, tmp_path, capsys):
+    run_cli("fit", "--run", tmp_path / "r", "--trainer.limit_train_batches", 0, "--trainer.limit_test_batches", 1)
+    notes = " ".join(json.loads((tmp_path / "r" / "results.json").read_text())["notes"])
+    assert "ONLY A PART" in notes
+    assert "NO OPTIMISER STEP" in notes
+    assert "NO OPTIMISER STEP" in capsys.readouterr().out
 
 
 def test_scoring_a_checkpoint_of_another_method_is_refused(finished, run_cli):

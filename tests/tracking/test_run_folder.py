@@ -37,6 +37,9 @@ def test_another_processs_folder_is_refused_and_its_owner_named(tmp_path):
 
 def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path):
     (tmp_path / "metrics.csv").write_text("epoch,step\n")
+    last = RunFolder(tmp_path).last_checkpoint
+    last.parent.mkdir()
+    last.touch()
     with pytest.raises(ConfigError, match=r"--run NEW.*--ckpt_path last"), RunFolder(tmp_path).claimed(new=True):
         pass
     with RunFolder(tmp_path).claimed(new=False):

@@ -65,9 +65,12 @@ def close_fit(cli: SuiteCLI) -> list[ResultRow]:
     checkpoint = str(last) if last.is_file() and trainer.checkpoint_callbacks else None
     trainer.test(model, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
     seconds = None if clock is None else clock.seconds
-    rows = [_row(trainer, f"{type(model).__name__}, last checkpoint", seconds)]
+    which = "weights" if checkpoint is None else "checkpoint"
+    rows = [_row(trainer, f"{type(model).__name__}, last {which}", seconds)]
     rows.append(_before_training(cli, cli.untrained))
-    _finish(cli, rows, labelled_val_ids=_val_ids(data))
+    untrained = trainer.global_step == 0 and trainer.max_epochs != 0
+    notes = ["NO OPTIMISER STEP WAS TAKEN: both rows are the untrained network's."] if untrained else []
+    _finish(cli, rows, labelled_val_ids=_val_ids(data), notes=notes)
     return rows
 
 
@@ -83,7 +86,7 @@ def close_test(cli: SuiteCLI) -> list[ResultRow]:
     method, path = type(cli.model).__name__, cli.config[cli.subcommand].get("ckpt_path")
     name = f"{method}, {Path(path).stem} checkpoint" if path else _untrained_name(cli)
     rows = [_row(cli.trainer, name, None)]
-    _finish(cli, rows, labelled_val_ids=_val_ids(cli.datamodule) if path else 0)
+    _finish(cli, rows, labelled_val_ids=_val_ids(cli.datamodule) if path else 0, notes=[])
     return rows
 
 
@@ -137,9 +140,12 @@ def _val_ids(data: pl.LightningDataModule) -> int:
     return len(np.unique(data.manifest.pid[data.val_rows])) if isinstance(data, BagDataModule) else 0
 
 
-def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int) -> None:
+def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int, notes: list[str]) -> None:
     if not cli.trainer.is_global_zero:
         return
+    limit = cli.trainer.limit_test_batches
+    if limit != 1.0 or isinstance(limit, int) or cli.trainer.fast_dev_run:  # type: ignore[attr-defined]
+        notes = [*notes, "ONLY A PART OF THE TEST SPLIT was scored: trainer.limit_test_batches or fast_dev_run."]
     needs = getattr(cli.model, "needs", None)
     truth = bool(getattr(needs, "truth", False))
     measured = next((row.retrieval for row in rows if row.retrieval is not None), None)
@@ -154,6 +160,7 @@ def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int) -> N
             "hashes": data_hashes(cli.datamodule),
             "used_truth": truth,
             "labelled_val_ids": labelled_val_ids,
+            "notes": notes,
             "seed": cli.config[cli.subcommand].seed_everything,
             "versions": versions(),
             "git_commit": git_commit(),
@@ -166,7 +173,8 @@ def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int) -> N
     console.print()
     console.print(result_table(rows, f"{name}, test split"))
     if measured is not None:
-        console.print(definition_line(measured, truth=truth, labelled_val_ids=labelled_val_ids), highlight=False)
+        line = definition_line(measured, truth=truth, labelled_val_ids=labelled_val_ids, notes=notes)
+        console.print(line, highlight=False)
     console.print(f"Run folder: {cli.run_folder.path}", highlight=False, soft_wrap=True)
 
 

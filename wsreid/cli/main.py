@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from wsreid.cli.closing import close_fit, close_test
+from wsreid.cli.features_file import write_features
 from wsreid.cli.quiet import quiet
 from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
 from wsreid.cli.save_config import RunConfigCallback
@@ -65,6 +66,7 @@ class SuiteCLI(LightningCLI):
             "exit_on_error": False,
             "allow_abbrev": False,
             "description": "Weakly supervised person re-identification.",
+            "prog": "python -m wsreid",
         }
         super().__init__(
             Method,
@@ -128,7 +130,7 @@ class SuiteCLI(LightningCLI):
         self.stack.enter_context(self.run_folder.claimed(new=path is None))
         if path is not None:
             config["ckpt_path"] = str(path)
-            facts = read_checkpoint(path, self.config_dump["model"]["class_path"])
+            facts = read_checkpoint(path, self.config_dump["model"])
             self.checkpoint = CheckpointFacts() if command == "fit" else facts
         config["run"] = self.run_folder.path
         self.save_config_kwargs = {"command": command}
@@ -149,7 +151,8 @@ class SuiteCLI(LightningCLI):
             raise ConfigError(f"trainer: {error}") from error
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return kwargs | ({"verbose": False} if subcommand == "test" else {})  # the closing table says it all
 
     def before_fit(self) -> None:
         """Keeps the untrained weights for the closing table."""
@@ -163,6 +166,10 @@ class SuiteCLI(LightningCLI):
     def after_test(self) -> None:
         """Prints the table of one row."""
         self.results = close_test(self)
+
+    def after_predict(self) -> None:
+        """Writes the features of queries and gallery."""
+        write_features(self.trainer, self.run_folder.path)
 
 
 def main(args: list[str] | None = None) -> SuiteCLI:

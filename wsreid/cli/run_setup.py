@@ -34,6 +34,7 @@ from wsreid.tracking import (
 
 RUNS = Path("runs")
 MONITOR = "val/mAP_step"
+NETWORK_OPTIONS = ("backbone", "last_stride", "pooling", "neck")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ class CheckpointFacts:
 def choose_run(command: str, config: Mapping[str, Any]) -> tuple[RunFolder, Path | None]:
     """The run folder of a command, and the checkpoint that it starts from.
 
-    `--ckpt_path last` and `best` are looked up in the run folder. Scoring the last checkpoint writes into its run
-    folder; scoring another one writes into `<command>-<checkpoint>` in it, so that the run folder's own figures are
-    always the last checkpoint's.
+    `--ckpt_path last` and `best` are looked up in the run folder. Scoring a checkpoint of a run writes into
+    `<command>-<checkpoint>` in its folder: the figures that the fit ended with stay.
 
     Args:
         command: fit, validate, test or predict.
@@ -77,7 +77,7 @@ def choose_run(command: str, config: Mapping[str, Any]) -> tuple[RunFolder, Path
         raise ConfigError(f"--ckpt_path {ckpt_path}: there is no {path}. Name the run with --run DIR, or a file.")
     if not named and chosen is None:
         run = run_of_checkpoint(path) or run
-    if command != "fit" and path.stem != "last" and path.absolute().parent == run.checkpoints.absolute():
+    if command != "fit" and path.absolute().parent == run.checkpoints.absolute():
         run = RunFolder(run.path / f"{command}-{path.stem}")
     return run, path
 
@@ -106,19 +106,20 @@ def data_name(config: Mapping[str, Any]) -> str:
     return str(source.get("class_path", "Market1501")).rpartition(".")[2].lower()
 
 
-def read_checkpoint(path: Path, method: str) -> CheckpointFacts:
+def read_checkpoint(path: Path, model: Mapping[str, Any]) -> CheckpointFacts:
     """Reads what scoring needs to know before the network is built.
 
     Args:
         path: The checkpoint.
-        method: Class path of the configured method.
+        model: The configured method, its `class_path` and `init_args`.
 
     Returns:
         The facts.
 
     Raises:
-        ConfigError: It is damaged, no checkpoint of ours, or of another method.
+        ConfigError: It is damaged, no checkpoint of ours, or of another method or network.
     """
+    method = str(model["class_path"])
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         hparams = content["hyper_parameters"]
@@ -130,6 +131,13 @@ def read_checkpoint(path: Path, method: str) -> CheckpointFacts:
     made_by = hparams.get("_class_path", method)
     if made_by.rpartition(".")[2] != method.rpartition(".")[2]:
         raise ConfigError(f"{path} holds a {made_by}, and the configuration says --model {method}.")
+    for name in NETWORK_OPTIONS:
+        configured = model.get("init_args", {}).get(name)
+        if name in hparams and configured is not None and hparams[name] != configured:
+            raise ConfigError(
+                f"{path} was trained with --model.{name} {hparams[name]}, and the configuration says {configured}. "
+                f"Take the config.yaml of its run, or --model.{name} {hparams[name]}."
+            )
     return CheckpointFacts(num_ids=num_ids)
 
 
@@ -169,7 +177,8 @@ def make_callbacks(run: RunFolder, trainer: Any) -> list[Callback]:  # noqa: ANN
     if trainer.enable_checkpointing is not False and not trainer.barebones and not trainer.fast_dev_run:
         common: dict[str, Any] = {"dirpath": str(run.checkpoints), "enable_version_counter": False}
         callbacks += [
-            ModelCheckpoint(save_last=True, save_top_k=0, save_on_train_epoch_end=True, **common),
+            # not save_last: that writes beside another checkpoint of the same callback alone, or when training ends
+            ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **common),
             ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", save_on_train_epoch_end=False, **common),
         ]
     return callbacks

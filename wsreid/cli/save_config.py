@@ -9,9 +9,8 @@ import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from wsreid.tracking.provenance import data_hashes, git_commit, versions
+from wsreid.tracking.run_folder import CONFIG_FILE
 from wsreid.tracking.wandb_logger import GuardedWandbLogger
-
-CONFIG_FILE = "config.yaml"
 
 
 class RunConfigCallback(SaveConfigCallback):
@@ -31,7 +30,9 @@ class RunConfigCallback(SaveConfigCallback):
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Writes the files."""
-        text = self.parser.dump(self.config, skip_unset=False)
+        config = self.config.clone()
+        config["run"] = None  # a folder may be moved or copied: where it lies is not for it to say
+        text = self.parser.dump(config, skip_unset=False)
         path = Path(trainer.default_root_dir) / CONFIG_FILE
         if path.exists():
             path = path.with_name(f"config-{'resume' if self.command == 'fit' else self.command}.yaml")

@@ -26,6 +26,12 @@ def user_error(error: BaseException) -> WsreidError | None:
     while seen is not None:
         if isinstance(seen, MisconfigurationException):  # Lightning's name for options that cannot work together
             return ConfigError(str(seen))
+        if isinstance(seen, RuntimeError) and "Error(s) in loading state_dict" in str(seen):
+            first = " ".join(str(seen).splitlines()[1:3])
+            return ConfigError(
+                f"the checkpoint does not fit the configured method ({first.strip()[:200]} ...). "
+                "Take the config.yaml of its run."
+            )
         if isinstance(seen, WsreidError):
             found = _FROM_WORKER.search(str(seen))
             return WsreidError(found["text"].strip()) if found else seen

@@ -99,13 +99,14 @@ def result_table(rows: Sequence[ResultRow], title: str) -> Table:
     return table
 
 
-def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: int) -> str:
+def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: int, notes: Sequence[str] = ()) -> str:
     """What the figures mean, in one sentence or two.
 
     Args:
         result: The figures.
         truth: The method reads image-level identities.
         labelled_val_ids: Labelled identities held out for validation; 0 = no validation.
+        notes: What makes the figures other than they look, such as a part of the test split.
 
     Returns:
         Text to print under the table.
@@ -120,7 +121,7 @@ def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: i
     ]
     if truth:
         parts.append("Used truth: this method reads the image-level identities.")
-    return " ".join(parts)
+    return " ".join([*parts, *notes])
 
 
 def write_results(

@@ -19,6 +19,7 @@ from wsreid.tracking.process_rank import process_rank
 
 LOCK_FILE = ".lock"
 OWNER_FILE = "owner.json"
+CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
 # What says where and how a run is recorded, or which of several seeds it is, but not which experiment it is.
 _NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit")
@@ -106,11 +107,19 @@ class RunFolder:
             lock.release()
 
     def _refuse_if_in_use(self) -> None:
-        if self.in_use():
+        if not self.in_use():
+            return
+        if self.last_checkpoint.is_file():
             raise ConfigError(
                 f"The run folder {self.path} holds a run already. "
                 "Choose another one with --run NEW, or go on with that run: --ckpt_path last"
             )
+        if (self.path / CONFIG_FILE).is_file():
+            raise ConfigError(
+                f"The run folder {self.path} holds a run that ended before its first checkpoint. "
+                "Remove the folder, or choose another one with --run NEW"
+            )
+        raise ConfigError(f"The folder {self.path} holds other files. Choose another one for the run: --run NEW")
 
     def owner(self) -> str:
         """Who holds the lock, in words."""
