@@ -97,7 +97,7 @@ def test_check_finds_a_changed_byte(saved):
 def test_no_bag_file(tmp_path, content):
     path = tmp_path / "bags.arrow"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"bags\.arrow cannot be read"):
+    with pytest.raises(DataError, match=r"bags\.arrow is no readable bag file, or a damaged one.*data\.bag_file"):
         Bags.open(path)
 
 

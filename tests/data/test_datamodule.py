@@ -1,5 +1,7 @@
 import dataclasses
 import logging
+import pickle
+import shutil
 
 import lightning.pytorch as pl
 import numpy as np
@@ -264,6 +266,47 @@ def test_given_files(market_root, tmp_path, market):
     assert given.image(0).shape == (32, 16, 3)
     with pytest.raises(DataError, match="held out for validation"):
         module(market_root, bag_file=tmp_path / "b.arrow").check()
+
+
+@pytest.mark.parametrize("option", ["manifest", "bag_file"])
+@pytest.mark.parametrize("content", [b"", b"no Arrow file at all", None])
+def test_a_damaged_file_of_the_user_is_not_to_be_deleted(market_root, market, tmp_path, option, content):
+    path = tmp_path / "mine.arrow"
+    if option == "manifest":
+        shutil.copy(market.path, path)
+    else:
+        make_bags(market, BagSettings(), market.rows(Split.TRAIN)).write(path)
+    path.write_bytes(path.read_bytes()[:-20] if content is None else content)
+    with pytest.raises(DataError) as caught:
+        module(market_root, **{option: path}, val_fraction=0.0).check()
+    message = str(caught.value)
+    assert f"{path} is no readable {option.replace('_', ' ').removesuffix(' file')} file, or a damaged one" in message
+    assert message.endswith(f"Give the right file, or leave the option data.{option} out.")
+    assert "elete" not in message
+
+
+@pytest.mark.parametrize("folder", ["manifests", "bags"])
+def test_a_damaged_file_of_the_cache_is_to_be_deleted(market_root, own_cache, folder):
+    module(market_root).check()
+    (path,) = (own_cache / folder).rglob("*.arrow")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(
+        DataError, match=r"damaged.*Delete (it|the bag file): it is made again from the data set\.$"
+    ) as caught:
+        module(market_root).check()
+    assert str(path) in str(caught.value)
+    assert "leave" not in str(caught.value)
+    path.unlink()
+    module(market_root).check()
+
+
+def test_a_file_of_the_cache_is_to_be_deleted_when_damage_is_found_later(market_root, own_cache):
+    data = module(market_root)
+    data.check()
+    for opened in (data.manifest, pickle.loads(pickle.dumps(data.manifest)), data.bags):
+        opened.hash = "0" * 64
+        with pytest.raises(DataError, match=r"content hash.*Delete (it|the bag file): it is made again"):
+            opened.check()
 
 
 def test_manifest_whose_images_are_gone(market_root, tmp_path):

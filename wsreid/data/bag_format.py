@@ -106,7 +106,7 @@ def read_table(path: Path) -> tuple[BagDraft, NDArray[np.int64], BagHeader]:
     reader = pa.ipc.open_file(pa.memory_map(str(path)))
     stored = (reader.schema.metadata or {}).get(HEADER_KEY)
     if stored is None:
-        raise ValueError("is no wsreid bag file")
+        raise ValueError("has no header of a bag file")
     header = BagHeader.from_json(stored)
     if not reader.schema.equals(SCHEMA) or reader.num_record_batches != 1:
         raise ValueError("has other columns than a bag file")

@@ -15,7 +15,7 @@ from wsreid.data.cache import write_atomically
 from wsreid.data.manifest import Manifest
 from wsreid.errors import DataError
 
-_REMEDY: Final = "Delete the bag file, or leave data.bag_file out: the bags are then made again."
+_REMEDY: Final = "Give the right file, or leave the option data.bag_file out."
 
 
 class Bags:
@@ -35,8 +35,16 @@ class Bags:
         path: The file, or None where the bags are in memory alone.
     """
 
-    def __init__(self, draft: BagDraft, sizes: NDArray[np.int64], header: BagHeader, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        draft: BagDraft,
+        sizes: NDArray[np.int64],
+        header: BagHeader,
+        path: Path | None = None,
+        remedy: str = _REMEDY,
+    ) -> None:
         self._draft = draft
+        self._remedy = remedy
         self._header = header
         self.path = path
         self.bag_id = draft.bag_id
@@ -60,8 +68,12 @@ class Bags:
         return cls(draft, _sizes(draft), header)
 
     @classmethod
-    def open(cls, path: Path) -> Bags:
+    def open(cls, path: Path, remedy: str = _REMEDY) -> Bags:
         """Maps a bag file into memory; `check_against` verifies that it belongs to a manifest.
+
+        Args:
+            path: A file of `write`.
+            remedy: What the user is told to do about a damaged file; by default, as for one that the user named.
 
         Raises:
             DataError: The file is missing, damaged, or no bag file.
@@ -72,10 +84,10 @@ class Bags:
         except FileNotFoundError as error:
             raise DataError(f"the bag file {path} does not exist") from error
         except (ValueError, OSError) as error:  # Arrow's own errors derive from these two
-            raise DataError(f"the bag file {path} cannot be read: {error}. {_REMEDY}") from error
+            raise DataError(f"{path} is no readable bag file, or a damaged one: {error}. {remedy}") from error
         if len(draft) == 0 or np.any(np.diff(draft.range_offsets) < 1) or not np.array_equal(_sizes(draft), sizes):
-            raise DataError(f"the bag file {path} is damaged: it holds empty bags or wrong sizes. {_REMEDY}")
-        return cls(draft, sizes, header, path)
+            raise DataError(f"the bag file {path} is damaged: it holds empty bags or wrong sizes. {remedy}")
+        return cls(draft, sizes, header, path, remedy)
 
     def write(self, path: Path) -> None:
         """Writes a bag file, whole or not at all.
@@ -140,10 +152,10 @@ class Bags:
             bag = int(self.bag_id[draft.owner[wrong[0]]])
             raise DataError(
                 f"{name}: the label of bag {bag} names the class {int(draft.candidates[wrong[0]])}, which is not "
-                f"among the {classes} classes of {manifest.path}. {_REMEDY}"
+                f"among the {classes} classes of {manifest.path}. {self._remedy}"
             )
         if np.any(draft.range_start < 0) or np.any(draft.range_stop > len(manifest)):
-            raise DataError(f"{name} name rows that {manifest.path} does not have. {_REMEDY}")
+            raise DataError(f"{name} name rows that {manifest.path} does not have. {self._remedy}")
 
     def check(self) -> None:
         """Verifies the content hash; reads the whole file once.
@@ -155,7 +167,7 @@ class Bags:
         if found != self.hash:
             raise DataError(
                 f"the bag file {self.path} is damaged: its content hash is {found[:12]}, its header says "
-                f"{self.hash[:12]}. {_REMEDY}"
+                f"{self.hash[:12]}. {self._remedy}"
             )
 
     def count_inside(self, excluded: NDArray[np.bool_]) -> int:

@@ -17,7 +17,7 @@ from wsreid.errors import DataError
 
 __all__ = ["NO_CAMERAS", "ImageRecords", "Manifest", "Problem", "Split", "write_manifest"]
 
-_REMEDY: Final = "Delete it: it is made again from the data set."
+_REMEDY: Final = "Give the right file, or leave the option data.manifest out."
 
 
 class Manifest:
@@ -52,8 +52,9 @@ class Manifest:
     split: NDArray[np.int8]
     pid: NDArray[np.int32]
 
-    def __init__(self, path: Path, root: Path, header: ManifestHeader, batch: pa.RecordBatch) -> None:
+    def __init__(self, path: Path, root: Path, header: ManifestHeader, batch: pa.RecordBatch, remedy: str) -> None:
         self.path = path
+        self._remedy = remedy
         self.root = root
         self.source = header.source
         self.hash = header.hash
@@ -73,12 +74,13 @@ class Manifest:
         self._name_index: NDArray[np.int32] = self._file.indices.to_numpy(zero_copy_only=True)
 
     @classmethod
-    def open(cls, path: Path, root: Path | None = None) -> Manifest:
+    def open(cls, path: Path, root: Path | None = None, remedy: str = _REMEDY) -> Manifest:
         """Maps a manifest into memory; the content hash is not verified here but by `check`.
 
         Args:
             path: A file of `write_manifest`.
             root: Folder that the images' files are relative to; None = where they were when it was written.
+            remedy: What the user is told to do about a damaged file; by default, as for one that the user named.
 
         Returns:
             The manifest.
@@ -91,7 +93,7 @@ class Manifest:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
             stored = (reader.schema.metadata or {}).get(HEADER_KEY)
             if stored is None:
-                raise DataError(f"{path} is no wsreid manifest. Name another file.")
+                raise DataError(f"{path} is no wsreid manifest. {remedy}")
             header = ManifestHeader.from_json(stored)
             if not reader.schema.equals(SCHEMA) or reader.num_record_batches != 1:
                 raise ValueError("has other columns than a manifest")
@@ -100,12 +102,12 @@ class Manifest:
         except FileNotFoundError as error:
             raise DataError(f"the manifest {path} does not exist") from error
         except (pa.ArrowException, ValueError, OSError) as error:
-            raise DataError(f"the manifest {path} cannot be read: {error}. {_REMEDY}") from error
+            raise DataError(f"{path} is no readable manifest file, or a damaged one: {error}. {remedy}") from error
         if batch.num_rows != sum(header.counts) or any(column.null_count for column in batch.columns):
             raise DataError(
-                f"the manifest {path} holds {batch.num_rows} rows, its header says {header.counts}. {_REMEDY}"
+                f"the manifest {path} holds {batch.num_rows} rows, its header says {header.counts}. {remedy}"
             )
-        return cls(path, Path(header.root) if root is None else Path(root).absolute(), header, batch)
+        return cls(path, Path(header.root) if root is None else Path(root).absolute(), header, batch, remedy)
 
     def __len__(self) -> int:
         """The number N of images."""
@@ -116,7 +118,7 @@ class Manifest:
         return f"Manifest({self.source}, {counts}, {str(self.path)!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Manifest.open, (self.path, self.root)
+        return Manifest.open, (self.path, self.root, self._remedy)
 
     def file(self, row: int) -> str:
         """Path, relative to the root, of the image or of the tar that holds it."""
@@ -130,7 +132,7 @@ class Manifest:
         """
         name = self.file(row)
         if name.startswith("/") or ".." in name.split("/"):
-            raise DataError(f"{self.path}: row {row} names {name!r}, which is not inside the root. {_REMEDY}")
+            raise DataError(f"{self.path}: row {row} names {name!r}, which is not inside the root. {self._remedy}")
         return ImageLocation(self.root / name, int(self.offset[row]), int(self.size[row]))
 
     def row_range(self, split: Split) -> range:
@@ -171,18 +173,18 @@ class Manifest:
             DataError: Something does not agree.
         """
         if len(self) and not 0 <= int(self._name_index.min()) <= int(self._name_index.max()) < len(self._names):
-            raise DataError(f"the manifest {self.path} is damaged: a row names no file. {_REMEDY}")
+            raise DataError(f"the manifest {self.path} is damaged: a row names no file. {self._remedy}")
         found = content_hash(self._columns, self._file, self.identities, self.pid_names)
         if found != self.hash:
             raise DataError(
                 f"the manifest {self.path} is damaged: its content hash is {found[:12]}, its header says "
-                f"{self.hash[:12]}. {_REMEDY}"
+                f"{self.hash[:12]}. {self._remedy}"
             )
         counts = tuple(np.bincount(self.split, minlength=len(Split)).tolist())
         if counts != self._header.counts or np.any(self.split[1:] < self.split[:-1]):
             raise DataError(
                 f"the manifest {self.path} counts {self._header.counts} train, query and gallery rows, "
-                f"but holds {counts}. {_REMEDY}"
+                f"but holds {counts}. {self._remedy}"
             )
         if outside := paths_outside(self._names):
-            raise DataError(f"the manifest {self.path} names files outside the root: {outside}. {_REMEDY}")
+            raise DataError(f"the manifest {self.path} names files outside the root: {outside}. {self._remedy}")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from wsreid.data.manifest import Manifest, Split, write_manifest
 from wsreid.data.sources.base import Source
 
 _log = logging.getLogger(__name__)
+
+_MANIFEST_REMEDY: Final = "Delete it: it is made again from the data set."
+_BAGS_REMEDY: Final = "Delete the bag file: it is made again from the data set."
 
 
 def prepared_manifest(source: Source, root: Path, name: str) -> Manifest:
@@ -40,7 +44,7 @@ def prepared_manifest(source: Source, root: Path, name: str) -> Manifest:
         _log.info("indexing %s", root)
         write_manifest(partial, source.index(root), source=source.name, root=root)
 
-    return Manifest.open(build_once(path, build))
+    return Manifest.open(build_once(path, build), remedy=_MANIFEST_REMEDY)
 
 
 def prepared_bags(
@@ -65,7 +69,7 @@ def prepared_bags(
     def build(partial: Path) -> None:
         make_bags(manifest, settings, rows_to_train_on(manifest, held_out), label_file=label_file).write(partial)
 
-    return Bags.open(build_once(folder / f"{settings.protocol}-{key}.arrow", build))
+    return Bags.open(build_once(folder / f"{settings.protocol}-{key}.arrow", build), _BAGS_REMEDY)
 
 
 def rows_to_train_on(manifest: Manifest, held_out: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -89,6 +89,18 @@ def test_settings_that_cannot_work(arguments, message):
         Folder(**arguments)
 
 
+def test_a_pattern_is_shown_as_typed(tmp_path, put):
+    with pytest.raises(ConfigError) as caught:
+        Folder(r"(?P<pid>\d+")
+    assert r"pattern '(?P<pid>\d+' is no regular" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        Folder(r"[^'\\]\d+")
+    assert r"pattern '[^'\\]\d+' has no group pid" in str(caught.value)
+    put("train/1.jpg", "train/x.jpg", "query/2.jpg", "gallery/2.jpg")
+    (problem,) = Folder(r"(?P<pid>\d+)").index(tmp_path).problems
+    assert problem.reason == r"does not match the pattern '(?P<pid>\d+)'"
+
+
 def test_missing_folder_and_empty_split(tmp_path, put):
     put("train/1/a.jpg", "query/2/a.jpg")
     with pytest.raises(DataError, match="no folder 'gallery'"):

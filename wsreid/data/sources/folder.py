@@ -58,10 +58,10 @@ class Folder(Source):
         try:
             self._regex = re.compile(pattern)
         except re.error as error:
-            raise ConfigError(f"folder: pattern {pattern!r} is no regular expression: {error}") from error
+            raise ConfigError(f"folder: pattern '{pattern}' is no regular expression: {error}") from error
         groups = set(self._regex.groupindex)
         if "pid" not in groups:
-            raise ConfigError(f"folder: pattern {pattern!r} has no group pid. Write one as (?P<pid>...).")
+            raise ConfigError(f"folder: pattern '{pattern}' has no group pid. Write one as (?P<pid>...).")
         if unknown := groups - _GROUPS:
             raise ConfigError(f"folder: pattern has the groups {sorted(unknown)}; known are pid, camera and frame.")
         self.pattern = pattern
@@ -124,7 +124,7 @@ class Folder(Source):
             groups = match.groupdict() if match else {}
             pid, frame = groups.get("pid"), groups.get("frame")
             if not pid:
-                builder.problem(image.file, f"does not match the pattern {self.pattern!r}")
+                builder.problem(image.file, f"does not match the pattern '{self.pattern}'")
             elif frame is not None and not _FRAME.fullmatch(frame):
                 builder.problem(image.file, f"has the frame {frame!r}, which is no whole number of at most 18 digits")
             elif pid == _JUNK and split == Split.GALLERY:
