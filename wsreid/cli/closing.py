@@ -16,7 +16,7 @@ from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.run_setup import progress_bar
 from wsreid.data.datamodule import BagDataModule
 from wsreid.methods import LabelRefine, LabelRefineCallback
-from wsreid.retrieval.callback import RetrievalCallback
+from wsreid.retrieval.callback import RetrievalCallback, limited
 from wsreid.tracking import (
     Accuracy,
     GuardedWandbLogger,
@@ -143,8 +143,7 @@ def _val_ids(data: pl.LightningDataModule) -> int:
 def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int, notes: list[str]) -> None:
     if not cli.trainer.is_global_zero:
         return
-    limit = cli.trainer.limit_test_batches
-    if limit != 1.0 or isinstance(limit, int) or cli.trainer.fast_dev_run:  # type: ignore[attr-defined]
+    if limited(cli.trainer, "test"):
         notes = [*notes, "ONLY A PART OF THE TEST SPLIT was scored: trainer.limit_test_batches or fast_dev_run."]
     needs = getattr(cli.model, "needs", None)
     truth = bool(getattr(needs, "truth", False))

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from wsreid.errors import ConfigError
+from wsreid.retrieval.outputs import SIDES
 
 _log = logging.getLogger(__name__)
-SIDES = ("query", "gallery")
 
 
 def write_features(trainer: pl.Trainer, folder: Path) -> None:

@@ -61,8 +61,7 @@ class SuiteCLI(LightningCLI):
         self.results: list[ResultRow] = []
         self.checkpoint = CheckpointFacts()
         self.run_folder = RunFolder(Path())
-        parser_kwargs: dict[str, Any] = {}
-        parser_kwargs |= {
+        parser_kwargs: dict[str, Any] = {
             "exit_on_error": False,
             "allow_abbrev": False,
             "description": "Weakly supervised person re-identification.",

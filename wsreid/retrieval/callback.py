@@ -163,7 +163,7 @@ class RetrievalCallback(pl.Callback):
             names = tuple(_describe(trainer, int(row)) for row in rows[:5])
             raise NonFiniteFeaturesError(error.side, error.indices, names) from error
         except NoMatchError as error:
-            if not _limited(trainer, stage):
+            if not limited(trainer, stage):
                 raise
             logger.warning("%s: nothing to score in the images that the batch limit lets through: %s", stage, error)
             return
@@ -194,7 +194,8 @@ class RetrievalCallback(pl.Callback):
             )
 
 
-def _limited(trainer: pl.Trainer, stage: Stage) -> bool:
+def limited(trainer: pl.Trainer, stage: Stage) -> bool:
+    """Whether a batch limit, fast_dev_run's too, lets a part of the split through alone."""
     limit = trainer.limit_val_batches if stage == "val" else trainer.limit_test_batches
     return limit != 1.0 or isinstance(limit, int)
 
