@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wsreid.cli import SuiteCLI, main
+from wsreid.cli import main
+from wsreid.cli.suite import SuiteCLI
 
 
 @pytest.fixture(scope="session")

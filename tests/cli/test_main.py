@@ -12,6 +12,7 @@ from wsreid.cli import main
 from wsreid.errors import ConfigError, DataError, WsreidError
 from wsreid.methods import BagCE
 from wsreid.retrieval import RetrievalResult, evaluate
+from wsreid.retrieval.feature_files import read_features
 from wsreid.tracking.csv_logger import read_metrics
 
 
@@ -102,14 +103,15 @@ def test_validate_and_predict_score_a_checkpoint(finished):
     args = ["--config", str(run / "config.yaml"), "--run", str(run), "--ckpt_path", "last"]
     validated = main(["validate", *args])
     assert "val/mAP_step" in validated.trainer.callback_metrics
-    main(["predict", *args])
-    sides = [np.load(run / "predict-last" / f"{side}.npz", allow_pickle=False) for side in ("query", "gallery")]
+    main(["predict", *args, "--features.dtype", "float32"])
+    query, gallery = (read_features(run / "predict-last" / "features" / side) for side in ("query", "gallery"))
     found = evaluate(
-        *(side["features"] for side in sides),
-        q_pid=sides[0]["pid"],
-        g_pid=sides[1]["pid"],
-        q_cam=sides[0]["camera"],
-        g_cam=sides[1]["camera"],
+        np.asarray(query.features),
+        np.asarray(gallery.features),
+        q_pid=query.pid,
+        g_pid=gallery.pid,
+        q_cam=query.camera,
+        g_cam=gallery.camera,
     )
     assert found.map_step == pytest.approx(cli.results[0].retrieval.map_step)
 
@@ -160,7 +162,7 @@ def test_a_part_of_the_test_split_and_an_untrained_run_are_marked(run_cli, tmp_p
     notes = " ".join(json.loads((tmp_path / "r" / "results.json").read_text())["notes"])
     assert "ONLY A PART" in notes
     assert "NO OPTIMISER STEP" in notes
-    assert "NO OPTIMISER STEP" in capsys.readouterr().out
+    assert "NO OPTIMISER STEP" in " ".join(capsys.readouterr().out.split())
 
 
 def test_scoring_a_checkpoint_of_another_method_is_refused(finished, run_cli):

@@ -145,6 +145,10 @@ def test_loaders(market_root):
     assert {r for b in train for r in b.row.tolist()} <= set(data.train_rows.tolist())
     assert [sum(len(b) for b in loader) for loader in data.test_dataloader()] == [4, 11]
     assert [sum(len(b) for b in loader) for loader in data.predict_dataloader()] == [4, 11]
+    query, gallery = data.test_rows
+    data.predicted = np.r_[gallery[3:5], query]
+    left = [[r for b in loader for r in b.row.tolist()] for loader in data.predict_dataloader()]
+    assert left == [[], np.delete(gallery, [3, 4]).tolist()]
     refine = list(data.refine_dataloader())
     assert [m for b in refine for m in b.member.tolist()] == list(range(data.bags.n_members))
     assert torch.equal(refine[0].images, next(iter(data.refine_dataloader())).images)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsreid.cli import main
-from wsreid.cli.main import SuiteCLI
+from wsreid.cli.suite import SuiteCLI
 from wsreid.data.rendered import RenderSettings, rendered_root
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

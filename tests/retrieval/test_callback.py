@@ -1,95 +1,19 @@
 import logging
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
 
 from wsreid.errors import ConfigError, DataError
 from wsreid.retrieval import NoMatchError, NonFiniteFeaturesError, RetrievalResult, evaluate
 from wsreid.retrieval.callback import RetrievalCallback
+from wsreid.retrieval.expansion import QueryExpansion
+from wsreid.retrieval.rerank import KReciprocal
 
+from .ddp import Data, Model, trainer
 from .problems import make_problem
-
-
-class Batches(torch.utils.data.Dataset):
-    """Images whose pixels are their features, with what an EvalBatch carries."""
-
-    def __init__(self, features, pid, camera, first):
-        self.items = [
-            {"x": torch.from_numpy(f), "pid": int(p), "camera": int(c), "row": first + i}
-            for i, (f, p, c) in enumerate(zip(features, pid, camera, strict=True))
-        ]
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
-
-
-class Data(pl.LightningDataModule):
-    def __init__(self, problem, sides=2):
-        super().__init__()
-        p = problem
-        self.loaders = [
-            DataLoader(Batches(p.query, p.q_pid, p.q_cam, 100), batch_size=3),
-            DataLoader(Batches(p.gallery, p.g_pid, p.g_cam, 500), batch_size=8),
-        ][:sides]
-
-    def train_dataloader(self):
-        return DataLoader(torch.zeros(2, 1))
-
-    def val_dataloader(self):
-        return self.loaders
-
-    def test_dataloader(self):
-        return self.loaders
-
-    def describe_row(self, row):
-        return f"img_{row}.jpg"
-
-
-class Model(pl.LightningModule):
-    """Features = pixels x a weight that training does not touch."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.ones(()))
-
-    def training_step(self, batch, batch_idx):
-        return self.scale * 0
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.0)
-
-    def score(self, batch):
-        return {
-            "features": batch["x"] * self.scale,
-            **{key: batch[key] for key in ("pid", "camera", "row")},
-        }
-
-    def validation_step(self, batch, batch_idx, dataloader_idx=0):
-        return self.score(batch)
-
-    def test_step(self, batch, batch_idx, dataloader_idx=0):
-        return self.score(batch)
-
-
-def trainer(tmp_path, callback, **options):
-    options = {"logger": False, "enable_checkpointing": False, "max_epochs": 1, **options}
-    return pl.Trainer(
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        devices=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[callback, *options.pop("callbacks", [])],
-        **options,
-    )
 
 
 def direct(p, **options):
@@ -121,7 +45,7 @@ def test_test_scores_logs_saves_and_clears(problem, tmp_path):
         assert all(np.array_equal(a, b) for a, b in zip(result.ranks, expected.ranks, strict=True))
         assert np.array_equal(result.topk, expected.topk)
         assert result.query_row.tolist() == list(range(100, 107))
-    assert all(o.gather(1) is None for o in callback._outputs.values())
+    assert all(o.images == 0 for o in callback._outputs.values())
 
 
 def test_fit_logs_for_checkpoints_and_loggers_and_skips_the_sanity_check(problem, tmp_path, monkeypatch):
@@ -221,3 +145,39 @@ def test_half_precision_modules_are_scored_in_float32(problem, tmp_path, precisi
 def test_save_can_be_switched_off(problem, tmp_path):
     trainer(tmp_path, RetrievalCallback(save=False)).test(Model(), datamodule=Data(problem), verbose=False)
     assert not list(tmp_path.glob("*.npz"))
+
+
+def test_the_options_reach_the_result(problem, tmp_path):
+    callback = RetrievalCallback(
+        protocol="sysu30k", index="ivf", topk=3, expand=QueryExpansion(k=2), rerank=KReciprocal(k1=4, k2=2)
+    )
+    trainer(tmp_path, callback).test(Model(), datamodule=Data(problem), verbose=False)
+    given = callback.results["test"].definition
+    assert given["protocol"] == "sysu30k"
+    assert "k=2" in given["expand"]
+    assert "k1=4" in given["rerank"]
+    plain = RetrievalCallback(index="ivf", topk=3)
+    trainer(tmp_path, plain).test(Model(), datamodule=Data(problem), verbose=False)
+    assert "recall@3" in plain.results["test"].definition["lists"]
+
+
+def test_intervals_are_logged_where_they_are_asked_for(problem, tmp_path):
+    callback = RetrievalCallback(bootstrap=50)
+    run = trainer(tmp_path, callback)
+    run.test(Model(), datamodule=Data(problem), verbose=False)
+    for name, interval in callback.results["test"].intervals(50).items():
+        assert float(run.callback_metrics[f"test/{name}_low"]) == pytest.approx(interval.low)
+        assert float(run.callback_metrics[f"test/{name}_high"]) == pytest.approx(interval.high)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "market"}, "protocol='market'"),
+        ({"index": "flat"}, "index='flat'"),
+        ({"bootstrap": -1}, "bootstrap=-1"),
+    ],
+)
+def test_wrong_options_are_refused_when_it_is_made(options, message):
+    with pytest.raises(ConfigError, match=message):
+        RetrievalCallback(**options)

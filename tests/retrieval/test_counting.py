@@ -2,131 +2,133 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.retrieval import counting
-from wsreid.retrieval.checks import squared_norms
-from wsreid.retrieval.counting import count_better, error_bound
-from wsreid.retrieval.evaluate import sort_thresholds
-from wsreid.retrieval.features import FeatureTable, exact_scores, scale_rows
-from wsreid.retrieval.junk import Pairs, same_identity_pairs
-from wsreid.retrieval.precision import full_float32
+from wsreid.retrieval import counting, placing
+from wsreid.retrieval.counting import count_better
+from wsreid.retrieval.features import FeatureTable
+from wsreid.retrieval.junk import same_identity_pairs
+from wsreid.retrieval.ranking import counts_of_pairs, sort_thresholds
+from wsreid.retrieval.scores import pair_scores
 
 from .problems import KINDS, make_problem
 
 CPU = torch.device("cpu")
 MEMORY = 2**24
-
-
-def prepare(query, gallery, metric):
-    tables = FeatureTable(query, CPU), FeatureTable(gallery, CPU)
-    squares = squared_norms(tables[0], "query", memory=MEMORY), squared_norms(tables[1], "gallery", memory=MEMORY)
-    return scale_rows(*tables, *squares, metric=metric)
+METRICS = ("cosine", "dot", "euclidean")
 
 
 def everything(p, metric):
-    query, gallery = prepare(p.query, p.gallery, metric)
+    query, gallery = FeatureTable(p.query, CPU), FeatureTable(p.gallery, CPU)
     pairs = same_identity_pairs(p.q_pid, p.g_pid, p.q_cam, p.g_cam)
     good = ~pairs.junk
     qi, gi = torch.from_numpy(pairs.query[good]), torch.from_numpy(pairs.gallery[good])
-    scores = exact_scores(query, gallery, qi, gi, metric=metric, memory=MEMORY)
-    return query, gallery, pairs, sort_thresholds(qi, scores, len(p.query))
+    scores = pair_scores(query, gallery, qi, gi, metric=metric, memory=MEMORY)
+    return query, gallery, sort_thresholds(qi, scores, len(p.query))
 
 
-@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-@pytest.mark.parametrize("width", [5, 256, 1500])
-def test_the_float32_product_stays_within_its_bound(metric, width):
-    rng = np.random.default_rng(width)
-    # all of one sign and badly scaled: the rounding errors add up
-    query = (rng.random((8, width)) * 10.0 ** rng.integers(-3, 3, width)).astype(np.float32)
-    gallery = (rng.random((60, width)) * 10.0 ** rng.integers(-3, 3, width)).astype(np.float32)
-    q, g = prepare(query, gallery, metric)
-    with full_float32(CPU):
-        fast = counting._product(q.approximate(0, 8), g.approximate(0, 60))
-    if metric == "euclidean":
-        fast = fast.mul(2).sub(g.square.float())
-    qi, gi = torch.meshgrid(torch.arange(8), torch.arange(60), indexing="ij")
-    exact = exact_scores(q, g, qi.flatten(), gi.flatten(), metric=metric, memory=MEMORY).reshape(8, 60)
-    bound = error_bound(width, metric, float(q.square.max().sqrt()), float(g.square.max().sqrt()))
-    assert float((fast - exact).abs().max()) <= bound
-
-
-def test_the_bound_is_the_documented_one():
-    assert error_bound(2048, "cosine", 1.0, 1.0) == pytest.approx(1.6e-5, rel=0.05)
+def naive_counts(query, gallery, thresholds, metric, known):
+    """Each threshold against each row, by the exact scores."""
+    above, tied = [], []
+    for q, match in zip(thresholds.row.tolist(), thresholds.scores.tolist(), strict=True):
+        rows = torch.tensor([g for g in range(gallery.rows) if known[g]])
+        scores = pair_scores(query, gallery, torch.full_like(rows, q), rows, metric=metric, memory=MEMORY)
+        above.append(sum(s > match for s in scores.tolist()))
+        tied.append(sum(s == match for s in scores.tolist()))
+    return above, tied
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("path", ["as it comes", "grid", "float64"])
+def test_counts_are_the_naive_ones_on_each_path(kind, metric, path, monkeypatch):
+    if path != "as it comes":
+        monkeypatch.setattr(placing, "MANY", -1.0 if path == "float64" else 0.0)
+    if path == "grid":
+        monkeypatch.setattr(placing.Grid, "place", lambda *a, _p=placing.Grid.place: _p(*a[:3], 2.0, *a[4:]))
+        monkeypatch.setattr(placing, "CROWDED", 2.0)
+    p = make_problem(7, images=60, width=300, kind=kind)
+    query, gallery, thresholds = everything(p, metric)
+    known = torch.from_numpy(p.g_pid != -1)
+    found = count_better(query, gallery, thresholds, metric=metric, memory=MEMORY, known=known)
+    above, tied = naive_counts(query, gallery, thresholds, metric, known)
+    assert found.above.tolist() == above
+    assert found.tied.tolist() == tied
+    assert found.compared == len(p.query) * int(known.sum())
+    if path == "float64":
+        assert found.doubled > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
 def test_counts_of_shards_add_up(kind, metric):
     p = make_problem(1, images=50, kind=kind)
-    query, gallery, pairs, thresholds = everything(p, metric)
-    whole = count_better(query, gallery, p.g_pid, pairs, thresholds, metric=metric, memory=MEMORY)
+    query, gallery, thresholds = everything(p, metric)
+    whole = count_better(query, gallery, thresholds, metric=metric, memory=MEMORY)
     total = None
     for shard in np.array_split(np.random.default_rng(2).permutation(50), 3):
-        q, g = prepare(p.query, p.gallery[shard], metric)
-        if metric == "euclidean":  # one unit for all shards
-            table = FeatureTable(p.gallery[shard], CPU)
-            index = torch.from_numpy(shard)
-            q, g = query, type(gallery)(table, gallery.scale[index], gallery.square[index], torch.arange(len(shard)))
-        position = np.full(50, -1)
-        position[shard] = np.arange(len(shard))
-        here = position[pairs.gallery] >= 0
-        mine = Pairs(pairs.query[here], position[pairs.gallery[here]], pairs.junk[here])
-        part = count_better(q, g, p.g_pid[shard], mine, thresholds, metric=metric, memory=MEMORY)
+        part = count_better(query, FeatureTable(p.gallery[shard], CPU), thresholds, metric=metric, memory=MEMORY)
         total = part if total is None else total + part
     assert torch.equal(total.above, whole.above)
     assert torch.equal(total.tied, whole.tied)
-    assert total.compared == whole.compared == len(p.query) * (p.g_pid != -1).sum()
+    assert total.compared == whole.compared == 7 * 50
+
+
+def test_counts_of_pairs_are_those_of_a_loop():
+    rng = np.random.default_rng(0)
+    query = torch.from_numpy(np.sort(rng.integers(0, 4, 30)))
+    scores = torch.from_numpy(rng.integers(0, 5, 30).astype(float))
+    match = torch.from_numpy(rng.random(30) < 0.5)
+    thresholds = sort_thresholds(query[match], scores[match], 5)
+    above, tied = counts_of_pairs(thresholds, query, scores)
+    pairs = list(zip(query.tolist(), scores.tolist(), strict=True))
+    for m, (q, t) in enumerate(zip(thresholds.row.tolist(), thresholds.scores.tolist(), strict=True)):
+        assert above[m] == sum(1 for a, s in pairs if a == q and s > t)
+        assert tied[m] == sum(1 for a, s in pairs if a == q and s == t)
 
 
 def test_only_doubtful_pairs_are_rechecked():
-    p = make_problem(1, queries=20, images=200, width=64)
-    few = count_better(
-        *everything(p, "cosine")[:2], p.g_pid, *everything(p, "cosine")[2:], metric="cosine", memory=MEMORY
-    )
-    assert few.rechecked < 0.01 * few.compared
-    p = make_problem(1, kind="constant")
-    query, gallery, pairs, thresholds = everything(p, "cosine")
-    all_ = count_better(query, gallery, p.g_pid, pairs, thresholds, metric="cosine", memory=MEMORY)
-    with_match = len(np.unique(pairs.query[~pairs.junk]))
-    assert all_.rechecked > 0.5 * with_match * len(p.gallery)
+    p = make_problem(1, queries=20, images=4000, width=64, ids=2000)
+    arguments = everything(p, "cosine")
+    found = count_better(*arguments, metric="cosine", memory=MEMORY)
+    matches = len(arguments[2].scores)  # each match meets itself
+    assert matches <= found.rechecked < matches + 0.002 * found.compared
+    assert found.doubled == 0
+
+
+def test_near_duplicates_are_decided_in_float64():
+    p = make_problem(1, queries=20, images=4000, width=64, ids=2000)
+    p.gallery[:] = p.gallery[:1] + np.float32(1e-6) * p.gallery
+    arguments = everything(p, "cosine")
+    found = count_better(*arguments, metric="cosine", memory=MEMORY)
+    assert found.doubled > 0
+    assert found.rechecked <= len(arguments[2].scores) + 0.002 * found.compared
+
+
+def test_equal_images_of_a_collapsed_network_are_scored_once(monkeypatch):
+    p = make_problem(1, kind="constant", images=400)
+    query, gallery, thresholds = everything(p, "cosine")
+    scored = []
+    monkeypatch.setattr(placing, "pair_scores", lambda *a, **o: scored.append(len(a[2])) or pair_scores(*a, **o))
+    count_better(query, gallery, thresholds, metric="cosine", memory=MEMORY)
+    assert sum(scored) <= len(p.query)
+
+
+def test_memory_of_another_size_changes_no_count():
+    p = make_problem(5, queries=30, images=300, width=40, kind="near")
+    arguments = everything(p, "euclidean")
+    big = count_better(*arguments, metric="euclidean", memory=2**26)
+    small = count_better(*arguments, metric="euclidean", memory=2**14)
+    assert torch.equal(big.above, small.above)
+    assert torch.equal(big.tied, small.tied)
 
 
 @pytest.mark.parametrize(
     ("rows", "width", "memory_mb"), [(1000, 2048, 512), (11_659, 2048, 512), (5, 2048, 1), (10**6, 64, 64)]
 )
 def test_tiles_fit_the_memory(rows, width, memory_mb):
-    held, queries, columns = counting._tile_sizes(rows, width, memory_mb * 2**20)
-    assert held * width * 4 <= memory_mb * 2**20 // 4
-    assert (columns * width * 16 <= memory_mb * 2**20 // 4) or columns == 1
-    assert (columns * queries * 80 <= memory_mb * 2**20 // 4) or columns == 1
+    query = FeatureTable(torch.empty(rows, width, device="meta"), CPU)
+    held, queries, columns = counting._tile_sizes(query, memory_mb * 2**20)
+    assert held * width * 12 <= memory_mb * 2**20 // 4
+    assert (columns * width * 16 <= memory_mb * 2**20 // 4) or columns == 8
+    assert (columns * queries * 40 <= memory_mb * 2**20 // 4) or columns == 8
+    assert columns % 8 == 0
     assert 1 <= queries <= held <= rows
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-def test_the_float64_product_and_the_shared_scores_change_no_count(kind, metric, monkeypatch):
-    p = make_problem(7, images=60, width=300, kind=kind)
-    query, gallery, pairs, thresholds = everything(p, metric)
-    arguments = (query, gallery, p.g_pid, pairs, thresholds)
-    monkeypatch.setattr(counting, "CROWDED", 2.0)  # never
-    monkeypatch.setattr(type(query), "distinct", True)
-    plain = count_better(*arguments, metric=metric, memory=MEMORY)
-    monkeypatch.undo()
-    monkeypatch.setattr(counting, "CROWDED", 0.0)  # always
-    for memory in (MEMORY, 2**17):
-        quick = count_better(*arguments, metric=metric, memory=memory)
-        assert torch.equal(quick.above, plain.above)
-        assert torch.equal(quick.tied, plain.tied)
-        assert quick.rechecked <= plain.rechecked
-    if kind == "near":
-        assert quick.rechecked < plain.rechecked
-
-
-def test_equal_images_of_a_collapsed_network_are_scored_once(monkeypatch):
-    p = make_problem(1, kind="constant")
-    query, gallery, pairs, thresholds = everything(p, "cosine")
-    scored = []
-    monkeypatch.setattr(
-        counting, "exact_scores", lambda q, g, qi, gi, **o: scored.append(len(qi)) or exact_scores(q, g, qi, gi, **o)
-    )
-    count_better(query, gallery, p.g_pid, pairs, thresholds, metric="cosine", memory=MEMORY)
-    assert scored == [1]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsreid.errors import FeatureError
+from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval import NoMatchError, NonFiniteFeaturesError, evaluate
 
 from .oracle import naive_figures, naive_ranks
@@ -209,7 +209,7 @@ def test_bad_input_is_refused_in_words(problem, name):
     "options", [{"metric": "l1"}, {"ties": "random"}, {"max_rank": 0}, {"topk": 0}, {"memory_mb": 0}], ids=str
 )
 def test_bad_options_are_refused(problem, options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ConfigError, match=next(iter(options))):
         evaluate(problem.query, problem.gallery, **problem.arguments(), **options)
 
 

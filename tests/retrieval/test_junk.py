@@ -21,6 +21,16 @@ def test_pairs_are_the_loops(q_pid, g_pid, random):
     assert list(zip(pairs.query.tolist(), pairs.gallery.tolist(), pairs.junk.tolist(), strict=True)) == expected
 
 
+@given(ints, ints)
+def test_without_the_camera_rule_no_pair_is_junk(q_pid, g_pid):
+    cameras = np.zeros_like(q_pid), np.zeros_like(g_pid)
+    strict = same_identity_pairs(q_pid, g_pid, *cameras)
+    free = same_identity_pairs(q_pid, g_pid, *cameras, same_camera_is_junk=False)
+    assert strict.junk.all()
+    assert not free.junk.any()
+    assert np.array_equal(strict.gallery, free.gallery)
+
+
 def test_the_rule_says_when_there_are_no_cameras():
     assert "same camera" in junk_rule(True)
     assert "no cameras" in junk_rule(False)

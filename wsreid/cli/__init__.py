@@ -1,5 +1,5 @@
 """The command line."""
 
-from wsreid.cli.main import SuiteCLI, main
+from wsreid.cli.main import main
 
-__all__ = ["SuiteCLI", "main"]
+__all__ = ["main"]

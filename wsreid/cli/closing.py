@@ -29,7 +29,7 @@ from wsreid.tracking.provenance import data_hashes, git_commit, versions
 from wsreid.tracking.result_table import RESULTS_FILE
 
 if TYPE_CHECKING:
-    from wsreid.cli.main import SuiteCLI
+    from wsreid.cli.suite import SuiteCLI
 
 log = logging.getLogger(__name__)
 _Kind = TypeVar("_Kind", bound=pl.Callback)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 _REMARKS = ("litlogger", "TPU available")
 _WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\).*",  # lightning 2.6 with torch 2.11 and newer
-    r".*Total length of `(list|CombinedLoader)` across ranks is zero.*",  # a run without validation
+    r".*Total length of `(list|CombinedLoader|DataLoader)` across ranks is zero.*",  # a run without validation
     r".*Checkpoint directory .* exists and is not empty.*",  # a resume
     r".*The dirpath has changed from .*",  # scoring another checkpoint of a run
     r".*does not have many workers.*",  # num_workers is the user's choice

@@ -63,18 +63,31 @@ def explain(message: str, args: Sequence[str], names: Iterable[str], classes: Ma
     names = {name for name in names if not name.endswith(".help")}
     if found := _NO_COMMAND.search(message):
         choices = re.findall(r"\w+", found["known"])
-        return (
-            f"There is no command '{found['name']}'{_nearest(found['name'], choices)} Commands: {', '.join(choices)}."
-        )
+        return no_command(found["name"], choices)
     for pattern in _UNKNOWN:
         if found := pattern.search(message):
             return _unknown(found["key"], given, set(names))
-    if found := _NO_CLASS.search(message) or _BAD_PATH.search(message):
+    switch = "Expected a <class 'bool'>" in message  # on, off, or settings: nobody meant a class
+    if found := None if switch else _NO_CLASS.search(message) or _BAD_PATH.search(message):
         return _bad_class(found["name"], found.groupdict().get("why"), given, classes)
     if found := _MISSING.search(message):
         keys = [re.sub(r"^(fit|validate|test|predict)\.", "", key.strip()) for key in found["keys"].split(",")]
         return f"Missing: {', '.join('--' + key for key in keys)}. Give it on the command line or in a --config file."
     return _plain(message, given)
+
+
+def no_command(name: str, commands: Sequence[str]) -> str:
+    """The line for a command that does not exist.
+
+    Args:
+        name: What the user wrote; empty = nothing.
+        commands: Those that exist.
+
+    Returns:
+        The line, with the nearest right name.
+    """
+    known = f"Commands: {', '.join(commands)}."
+    return f"There is no command '{name}'{_nearest(name, commands)} {known}" if name else f"Name a command. {known}"
 
 
 def option_names(parser: ArgumentParser) -> set[str]:

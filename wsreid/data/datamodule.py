@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
-import cv2
 import lightning.pytorch as pl
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.checks import check_held_out, check_matches, check_not_empty, check_problems, check_root
 from wsreid.data.dataset import BagDataset, EvalDataset
 from wsreid.data.images import read_image
+from wsreid.data.loader import batch_loader
 from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split
 from wsreid.data.needs import Needs
@@ -138,6 +138,7 @@ class BagDataModule(pl.LightningDataModule):
         self.run_seed = 0
         self.max_corrupt = max_corrupt
         self.needs = Needs()
+        self.predicted: NDArray[np.int64] = np.empty(0, np.int64)  # rows that `predict` has finished before
         self._skipped = SkippedImages(max_corrupt)
         self._checked: set[bool] = set()
 
@@ -262,7 +263,7 @@ class BagDataModule(pl.LightningDataModule):
         check_root(self.manifest)
         check_problems(self.manifest, self.max_corrupt)
         check_not_empty(self.manifest, tuple(Split) if fit else (Split.QUERY, Split.GALLERY))
-        query, gallery = self._test_rows
+        query, gallery = self.test_rows
         check_matches(self.manifest, query, gallery, "test")
         if fit:
             _ = self.bags
@@ -306,11 +307,11 @@ class BagDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[EvalBatch]]:
         """Queries and gallery of the test split."""
-        return [self._eval_loader(rows) for rows in self._test_rows]
+        return [self._eval_loader(rows) for rows in self.test_rows]
 
     def predict_dataloader(self) -> list[DataLoader[EvalBatch]]:
-        """The same as for testing."""
-        return self.test_dataloader()
+        """As for testing, without the rows of `predicted`."""
+        return [self._eval_loader(np.setdiff1d(rows, self.predicted, assume_unique=True)) for rows in self.test_rows]
 
     def refine_dataloader(self) -> DataLoader[BagBatch]:
         """Whole training bags without augmentation, each member once; bags larger than a batch come in chunks."""
@@ -333,7 +334,8 @@ class BagDataModule(pl.LightningDataModule):
         self._skipped.warn()
 
     @property
-    def _test_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def test_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Manifest rows of the test split's queries and gallery."""
         return self.manifest.rows(Split.QUERY), self.manifest.rows(Split.GALLERY)
 
     @property
@@ -385,16 +387,4 @@ class BagDataModule(pl.LightningDataModule):
         persistent: bool = False,
     ) -> DataLoader[_Batch]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(
-            dataset,
-            sampler=sampler,
-            batch_size=None,  # the dataset makes whole batches
-            num_workers=self.num_workers,
-            worker_init_fn=_init_worker,
-            persistent_workers=persistent and self.num_workers > 0,
-            pin_memory=on_gpu,
-        )
-
-
-def _init_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # the processes are the parallelism
+        return batch_loader(dataset, sampler, workers=self.num_workers, persistent=persistent, pin_memory=on_gpu)

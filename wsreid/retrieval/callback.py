@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +15,14 @@ from torch import Tensor
 from wsreid.errors import ConfigError, DataError
 from wsreid.retrieval.errors import NoMatchError, NonFiniteFeaturesError
 from wsreid.retrieval.evaluate import Ties, evaluate
+from wsreid.retrieval.expansion import QueryExpansion
 from wsreid.retrieval.features import Metric
-from wsreid.retrieval.outputs import SIDES, StepOutputs
+from wsreid.retrieval.group import Alone, Ranks, together
+from wsreid.retrieval.outputs import SIDES, Sides, StepOutputs, share
+from wsreid.retrieval.protocols import Protocol, protocol_named
+from wsreid.retrieval.rerank import KReciprocal
 from wsreid.retrieval.result import RetrievalResult
+from wsreid.retrieval.search_settings import SearchSettings, search_settings
 from wsreid.retrieval.summary import summary
 
 logger = logging.getLogger(__name__)
@@ -35,6 +40,10 @@ class RetrievalCallback(pl.Callback):
     n_tied`, and `best/R1`, `best/mAP_step`, the highest of val so far. The whole result goes to `retrieval.npz` (test)
     or `retrieval_val.npz` in the trainer's `default_root_dir`, and stays in `results` under "val" or "test".
 
+    Over several processes (DDP) each keeps the part of the gallery that it has embedded, and none ever holds all of it;
+    queries, the scores of matches and counts are exchanged, images that a sampler repeats count once, and the ranks are
+    those of one process, bit for bit. An error on one process is raised on all.
+
     Under `limit_val_batches` and `limit_test_batches` the images seen are all there is; should no query have a match
     among them, a warning says so and nothing is logged.
 
@@ -46,6 +55,17 @@ class RetrievalCallback(pl.Callback):
         topk: Length of the ranked lists kept for pictures, junk removed; null = none.
         memory_mb: Working memory of the ranking in MB, features aside.
         save: Write the npz file.
+        protocol: Junk rule, and which queries count: `market1501`, `sysu30k`, `msmt17`, `cuhk03_classic`, `cuhk03_np`
+            or `none`; null = `market1501` where cameras are known, else `none`.
+        index: What finds the ranked lists of `topk`: `exact`, `ivf`, `pq`, `hnsw`, or all settings of one of them. The
+            figures are exact whatever it is.
+        rerank: k-reciprocal re-ranking of the figures; one process only. null = none.
+        expand: Query expansion before all else; one process only. null = none.
+        bootstrap: Draws of query identities for 95 % intervals, logged as `{val|test}/R1_low`, `R1_high` and so on;
+            0 = not logged. The closing table shows intervals either way.
+
+    Raises:
+        ConfigError: There is no such protocol or index, or a number is out of its range.
     """
 
     def __init__(
@@ -56,6 +76,11 @@ class RetrievalCallback(pl.Callback):
         topk: int | None = 10,
         memory_mb: int = 512,
         save: bool = True,
+        protocol: str | None = None,
+        index: SearchSettings | str = "exact",
+        rerank: KReciprocal | None = None,
+        expand: QueryExpansion | None = None,
+        bootstrap: int = 0,
     ) -> None:
         self.metric: Metric = metric
         self.ties: Ties = ties
@@ -63,9 +88,29 @@ class RetrievalCallback(pl.Callback):
         self.topk = topk
         self.memory_mb = memory_mb
         self.save = save
+        self.protocol: Protocol | None = None if protocol is None else protocol_named(protocol)
+        self.index = search_settings(index)
+        self.rerank = rerank
+        self.expand = expand
+        self.bootstrap = bootstrap
+        if bootstrap < 0:
+            raise ConfigError(f"bootstrap={bootstrap}: expected 0 (no intervals) or more draws.")
         self.results: dict[Stage, RetrievalResult] = {}
         self.best: dict[str, float] = {}
         self._outputs = {side: StepOutputs() for side in SIDES}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses what several processes cannot do, before they train.
+
+        Raises:
+            ConfigError: Re-ranking or query expansion is on under several processes.
+        """
+        for name in ("rerank", "expand"):
+            if getattr(self, name) is not None and trainer.world_size > 1:
+                raise ConfigError(
+                    f"retrieval.{name} needs the whole gallery in one process, and there are {trainer.world_size}. "
+                    "Leave it out here; `python -m wsreid predict`, then `evaluate`, scores with it."
+                )
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forgets what an interrupted pass may have left."""
@@ -130,19 +175,45 @@ class RetrievalCallback(pl.Callback):
     def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: Stage) -> None:
         outputs = self._outputs
         self._clear()
-        gathered = {side: outputs[side].gather(trainer.world_size) for side in SIDES}
-        empty = [side for side in SIDES if gathered[side] is None]
-        if len(empty) == len(SIDES):
+        group = Ranks() if trainer.world_size > 1 else Alone()
+        sides = share(outputs, group)
+        if not any(sides.images.values()):
             return
-        query, gallery = gathered["query"], gathered["gallery"]
-        if query is None or gallery is None:
-            raise DataError(
-                f"{stage}: the {empty[0]} dataloader gave no images. Retrieval needs two dataloaders, query first, "
-                "then gallery; look at the split and at limit_*_batches."
-            )
+        for side in SIDES:
+            if not sides.images[side]:
+                raise DataError(
+                    f"{stage}: the {side} dataloader gave no images. Retrieval needs two dataloaders, query first, "
+                    "then gallery; look at the split and at limit_*_batches."
+                )
         device = pl_module.device if pl_module.device.type == "cuda" else torch.device("cpu")
         try:
-            result = evaluate(
+            result = self._evaluate(trainer, sides, device)
+        except NoMatchError as error:
+            if not limited(trainer, stage):
+                raise
+            logger.warning("%s: nothing to score in the images that the batch limit lets through: %s", stage, error)
+            return
+        self.results[stage] = result
+        with together(group):
+            if self.save and trainer.is_global_zero:
+                result.save(Path(trainer.default_root_dir) / FILES[stage])
+        self._log(trainer, pl_module, stage, result)
+
+    def _evaluate(self, trainer: pl.Trainer, sides: Sides, device: torch.device) -> RetrievalResult:
+        query, gallery = sides.query, sides.gallery
+
+        def named(error: Exception) -> Exception:
+            """The error with the names of this process's images."""
+            if not isinstance(error, NonFiniteFeaturesError):
+                return error
+            rows = (query if error.side == "query" else gallery).row[list(error.indices)]
+            return NonFiniteFeaturesError(
+                error.side, error.indices, tuple(_describe(trainer, int(row)) for row in rows[:5])
+            )
+
+        group = _NamingRanks(named) if trainer.world_size > 1 else None
+        try:
+            return evaluate(
                 query.features,
                 gallery.features,
                 q_pid=query.pid,
@@ -151,31 +222,30 @@ class RetrievalCallback(pl.Callback):
                 g_cam=gallery.camera,
                 metric=self.metric,
                 ties=self.ties,
+                protocol=self.protocol,
                 max_rank=self.max_rank,
                 topk=self.topk,
+                index=self.index,
+                rerank=self.rerank,
+                expand=self.expand,
                 query_row=query.row,
                 gallery_row=gallery.row,
                 memory_mb=self.memory_mb,
                 device=device,
+                group=group,
             )
         except NonFiniteFeaturesError as error:
-            rows = (query if error.side == "query" else gallery).row[list(error.indices)]
-            names = tuple(_describe(trainer, int(row)) for row in rows[:5])
-            raise NonFiniteFeaturesError(error.side, error.indices, names) from error
-        except NoMatchError as error:
-            if not limited(trainer, stage):
+            if group is not None:
                 raise
-            logger.warning("%s: nothing to score in the images that the batch limit lets through: %s", stage, error)
-            return
-        self.results[stage] = result
-        if self.save and trainer.is_global_zero:
-            result.save(Path(trainer.default_root_dir) / FILES[stage])
-        self._log(trainer, pl_module, stage, result)
+            raise named(error) from error
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: Stage, result: RetrievalResult) -> None:
         figures = summary(result)
         counts = {"n_query": result.n_query, "n_valid": result.n_valid, "n_tied": result.n_tied}
         values = {f"{stage}/{name}": float(value) for name, value in {**figures, **counts}.items()}
+        if self.bootstrap:
+            for name, interval in result.intervals(self.bootstrap).items():
+                values[f"{stage}/{name}_low"], values[f"{stage}/{name}_high"] = interval.low, interval.high
         if stage == "val":
             for name in BEST:
                 self.best[name] = max(figures[name], self.best.get(name, -np.inf))
@@ -192,6 +262,18 @@ class RetrievalCallback(pl.Callback):
                 sync_dist=trainer.world_size > 1,  # the same on each rank; spares a warning
                 batch_size=1,
             )
+
+
+class _NamingRanks(Ranks):
+    """All processes; each puts the names of its own images into an error before the others learn of it."""
+
+    def __init__(self, named: Callable[[Exception], Exception]) -> None:
+        super().__init__()
+        self._named = named
+
+    def agree(self, error: Exception | None) -> None:
+        """See `Group.agree`."""
+        super().agree(None if error is None else self._named(error))
 
 
 def limited(trainer: pl.Trainer, stage: Stage) -> bool:

@@ -8,24 +8,26 @@ from torch import Tensor
 
 from wsreid.errors import FeatureError
 from wsreid.retrieval.errors import NonFiniteFeaturesError, Side
-from wsreid.retrieval.features import CACHE, Array, FeatureTable, row_sum
+from wsreid.retrieval.features import Array, Features, FeatureTable, Sliceable
+from wsreid.retrieval.scores import LARGEST, row_norms
 
 
-def check_features(features: Array, side: Side) -> None:
+def check_features(features: Features, side: Side, *, may_be_empty: bool = False) -> None:
     """Refuses anything but a filled `(N, D)` table of floating-point numbers.
 
     Args:
         features: The argument as the caller gave it.
         side: Its name, for the message.
+        may_be_empty: One of several processes may hold no row.
 
     Raises:
         FeatureError: It is no array, has another shape, holds no row, or is of another type.
     """
-    if not isinstance(features, (np.ndarray, Tensor)):
+    if not isinstance(features, (np.ndarray, Tensor, Sliceable)):
         raise FeatureError(f"{side}: expected a NumPy array or a tensor, got {type(features).__name__}.")
-    if features.ndim != 2:
+    if len(features.shape) != 2:
         raise FeatureError(f"{side}: expected features of shape (N, D), got {tuple(features.shape)}.")
-    if features.shape[0] == 0:
+    if features.shape[0] == 0 and not may_be_empty:
         raise FeatureError(f"{side}: no rows. An empty {side} cannot be scored; look at the split it was made from.")
     if features.shape[1] == 0:
         raise FeatureError(f"{side}: features of dimension 0.")
@@ -63,26 +65,22 @@ def check_ids(values: Array, name: str, rows: int, side: Side) -> np.ndarray[tup
     return array.astype(np.int64)
 
 
-def squared_norms(table: FeatureTable, side: Side, *, memory: int) -> Tensor:
-    """Squared norm of each row, in float64.
+def check_finite(table: FeatureTable, side: Side, *, memory: int) -> None:
+    """Reads a whole table and refuses numbers that cannot be ranked.
 
     Args:
         table: N rows.
         side: Its name, for the message.
         memory: Bytes that the working arrays may take.
 
-    Returns:
-        `(N,)` float64.
-
     Raises:
         NonFiniteFeaturesError: Some rows hold NaN, inf, or numbers whose squares are not finite.
     """
-    squares = torch.empty(table.rows, dtype=torch.float64, device=table.device)
-    step = max(1, min(memory, CACHE) // (24 * table.width))
+    step = max(1, memory // 4 // (16 * table.width))
+    found: list[Tensor] = []
     for start in range(0, table.rows, step):
-        stop = min(start + step, table.rows)
-        squares[start:stop] = row_sum(table.slice(start, stop).double().square())  # (n, D) -> (n,)
-    bad = torch.nonzero(~torch.isfinite(squares)).flatten()
+        norms = row_norms(table.slice(start, min(start + step, table.rows)))
+        found.append(torch.nonzero(~(norms <= LARGEST)).flatten() + start)
+    bad = torch.cat(found) if found else torch.empty(0)
     if len(bad):
-        raise NonFiniteFeaturesError(side, tuple(bad.tolist()))
-    return squares
+        raise NonFiniteFeaturesError(side, tuple(int(row) for row in bad))

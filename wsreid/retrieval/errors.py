@@ -18,6 +18,7 @@ class NonFiniteFeaturesError(FeatureError):
     """
 
     def __init__(self, side: Side, indices: tuple[int, ...], names: tuple[str, ...] = ()) -> None:
+        self._arguments = (side, indices, names)
         self.side: Side = side
         self.indices = indices
         shown = names or tuple(f"row {i}" for i in indices[:5])
@@ -27,6 +28,10 @@ class NonFiniteFeaturesError(FeatureError):
             "A ranking would silently put them last. Look at those images, lower the learning rate, "
             "or compute the features in float32."
         )
+
+    def __reduce__(self) -> tuple[type[NonFiniteFeaturesError], tuple[Side, tuple[int, ...], tuple[str, ...]]]:
+        """Pickles by the arguments: the text alone would not make it again."""
+        return type(self), self._arguments
 
 
 class NoMatchError(FeatureError):

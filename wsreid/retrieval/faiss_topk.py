@@ -1,22 +1,28 @@
-"""The best k gallery images of each query, found by FAISS. Lists for pictures and graphs, never for a metric."""
+"""The best k gallery images of each query. Lists for pictures and graphs, never for a metric."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import torch
 
 from wsreid.errors import FeatureError
-from wsreid.retrieval.checks import check_features, squared_norms
-from wsreid.retrieval.features import Array, FeatureTable, Metric, ScaledFeatures, exact_scores, scale_rows
-from wsreid.retrieval.junk import UNKNOWN, Ints, Pairs
+from wsreid.retrieval.best import Lists, Scores, most_junk, sorted_exactly
+from wsreid.retrieval.checks import check_features, check_finite
+from wsreid.retrieval.exact_search import nearest
+from wsreid.retrieval.features import Features, FeatureTable, Metric
+from wsreid.retrieval.junk import Pairs
+from wsreid.retrieval.search_rows import squared_norms
+from wsreid.retrieval.search_settings import SearchSettings
 
-Floats32 = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-Lists = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+_log = logging.getLogger(__name__)
+RECALL_QUERIES = 100  # an exact search for all queries would cost more than the index saves
 
 
 def topk(
-    query: Array, gallery: Array, k: int, metric: Metric = "cosine", *, memory_mb: int = 512
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], Lists]:
+    query: Features, gallery: Features, k: int, metric: Metric = "cosine", *, memory_mb: int = 512
+) -> tuple[Scores, Lists]:
     """Finds the nearest gallery images, nothing removed.
 
     Args:
@@ -24,11 +30,11 @@ def topk(
         gallery: `(G, D)`.
         k: Length of the lists; at most G.
         metric: The similarity.
-        memory_mb: Working memory, features aside.
+        memory_mb: Working memory, features and lists aside.
 
     Returns:
         Scores `(Q, k)` float64, best first (cosine, dot product, or Euclidean distance), and gallery rows `(Q, k)`
-        int64. Equal scores stand in the order of the gallery where FAISS returns them all.
+        int64. Equal scores stand in the order of the gallery.
 
     Raises:
         FeatureError: The features cannot be ranked, or the gallery has fewer than k rows.
@@ -40,91 +46,88 @@ def topk(
     if not 1 <= k <= gallery.shape[0]:
         raise FeatureError(f"k={k}: expected 1 to {gallery.shape[0]}, the size of the gallery.")
     memory, cpu = memory_mb * 2**20, torch.device("cpu")
-    tables = FeatureTable(query, cpu), FeatureTable(gallery, cpu)
-    squares = squared_norms(tables[0], "query", memory=memory), squared_norms(tables[1], "gallery", memory=memory)
-    q, g = scale_rows(*tables, *squares, metric=metric)
-    everything = np.arange(g.table.rows)
-    lists, scores = _sorted_exactly(q, g, _search(q, g, everything, k, metric, memory), k, metric, memory)
-    if metric == "euclidean":
-        distance = (q.square[:, None].numpy() - scores).clip(min=0)
-        return np.sqrt(distance) * float(g.scale[0]), lists
-    if metric == "dot":
-        scores = scores * (q.scale[:, None].numpy() * float(g.scale[0]))
-    return scores, lists
+    q, g = FeatureTable(query, cpu), FeatureTable(gallery, cpu)
+    check_finite(q, "query", memory=memory)
+    check_finite(g, "gallery", memory=memory)
+    lists, scores = nearest(q, g, np.arange(g.rows), k, metric=metric, memory=memory)
+    return as_reported(scores, q, metric, memory=memory), lists
+
+
+def as_reported(scores: Scores, query: FeatureTable, metric: Metric, *, memory: int) -> Scores:
+    """Exact scores `(Q, k)` of Q queries as users read them: Euclidean ones as distances."""
+    if metric != "euclidean":
+        return scores
+    distances: Scores = np.sqrt((squared_norms(query, memory=memory)[:, None] - scores).clip(min=0))
+    return distances
 
 
 def ranked_lists(
-    query: ScaledFeatures,
-    gallery: ScaledFeatures,
-    g_pid: Ints,
+    query: FeatureTable,
+    gallery: FeatureTable,
+    g_known: np.ndarray[tuple[int], np.dtype[np.bool_]],
     pairs: Pairs,
     k: int,
     *,
     metric: Metric,
+    settings: SearchSettings,
     memory: int,
-) -> Lists:
-    """Finds the best k gallery images of each query with its junk removed.
+) -> tuple[Lists, float | None]:
+    """Finds the best k gallery images of each query with its junk removed, in the order of their exact scores.
 
     Args:
         query: Q rows.
         gallery: G rows.
-        g_pid: Identities, `(G,)`; -1 appears in no list.
-        pairs: The pairs of one identity; those that are junk do not appear either.
+        g_known: Which gallery rows may be listed, `(G,)` bool: those of a known identity.
+        pairs: The pairs of one identity; those that are junk do not appear.
         k: Length of the lists.
         metric: The similarity.
-        memory: Bytes that the working arrays may take.
+        settings: How they are found.
+        memory: Bytes that the working arrays may take, lists and an approximate index aside.
 
     Returns:
-        Gallery rows, best first, `(Q, k)` int64; -1 where a query has fewer.
+        Gallery rows, best first, `(Q, k)` int64, -1 where a query has fewer or the index finds no more; and, where an
+        approximate index was used, its recall on up to 100 queries (`recall_of`), else None.
     """
-    shown = np.flatnonzero(g_pid != UNKNOWN)
-    junk_query, junk_gallery = pairs.query[pairs.junk], pairs.gallery[pairs.junk]
-    extra = int(np.bincount(junk_query, minlength=1).max()) if len(junk_query) else 0
-    found = _search(query, gallery, shown, min(k + extra, len(shown)), metric, memory)  # (Q, k + extra)
-    taken = junk_query * gallery.table.rows + junk_gallery
-    keys = np.arange(len(found))[:, None] * gallery.table.rows + found
-    found[np.isin(keys, taken)] = -1
-    lists, _ = _sorted_exactly(query, gallery, found, k, metric, memory)
-    return lists
+    rows = np.flatnonzero(g_known)
+    if settings.kind == "exact" or len(rows) == 0:
+        return nearest(query, gallery, rows, k, metric=metric, memory=memory, pairs=pairs)[0], None
+    from wsreid.retrieval.index import SearchIndex
+
+    extra = most_junk(pairs)
+    with SearchIndex.build(gallery, metric, settings, memory_mb=max(1, memory // 2**20), rows=rows) as index:
+        found = index.propose(query, k, extra)
+    lists, scores = sorted_exactly(query, gallery, found, pairs, k, metric=metric, memory=memory)
+
+    sample = recall_sample(query.rows)
+    few = FeatureTable(query.pick(torch.from_numpy(sample).to(query.device)), query.device)  # (q, D)
+    _, exact = nearest(few, gallery, rows, k, metric=metric, memory=memory, pairs=_pairs_of(pairs, sample))
+    recall = recall_of(scores[sample], exact)
+    _log.info("index %s: recall@%d %.4f against exact search, on %d queries.", settings.kind, k, recall, len(sample))
+    return lists, recall
 
 
-def _search(query: ScaledFeatures, gallery: ScaledFeatures, rows: Ints, k: int, metric: Metric, memory: int) -> Lists:
-    """Rows of the k best among `rows`, `(Q, k)`: a flat FAISS index for each part of the gallery, merged."""
-    import faiss
-
-    width = query.table.width
-    q = query.approximate(0, query.table.rows).cpu().numpy()  # (Q, D)
-    best = np.full((len(q), 0), -np.inf, dtype=np.float32)
-    found = np.full((len(q), 0), -1, dtype=np.int64)
-    step = max(1, memory // 2 // (20 * width))
-    for start in range(0, gallery.table.rows, step):
-        stop = min(start + step, gallery.table.rows)
-        here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
-        if len(here) == 0:
-            continue
-        g = gallery.approximate(start, stop).cpu().numpy()[here - start]  # (g, D)
-        index = faiss.IndexFlatL2(width) if metric == "euclidean" else faiss.IndexFlatIP(width)
-        index.add(g)
-        scores, column = index.search(q, min(k, len(here)))
-        best = np.concatenate([best, -scores if metric == "euclidean" else scores], axis=1)
-        found = np.concatenate([found, here[column]], axis=1)
-        keep = np.argsort(-best, axis=1, kind="stable")[:, :k]
-        best, found = np.take_along_axis(best, keep, axis=1), np.take_along_axis(found, keep, axis=1)
-    return found
+def recall_sample(n_query: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Up to 100 queries, evenly spaced."""
+    return np.unique(np.linspace(0, n_query - 1, min(n_query, RECALL_QUERIES)).round().astype(np.int64))
 
 
-def _sorted_exactly(
-    query: ScaledFeatures, gallery: ScaledFeatures, found: Lists, k: int, metric: Metric, memory: int
-) -> tuple[Lists, np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-    """Sorts lists by exact score, ties by gallery row, -1 last, and cuts or fills them to k."""
-    row, place = np.nonzero(found >= 0)
-    device = query.table.device
-    qi, gi = (torch.from_numpy(x).to(device) for x in (row, found[row, place]))
-    scores = np.full(found.shape, -np.inf)
-    scores[row, place] = exact_scores(query, gallery, qi, gi, metric=metric, memory=memory).cpu().numpy()
-    order = np.lexsort((found, -scores), axis=1)[:, :k]
-    lists = np.full((len(found), k), -1, dtype=np.int64)
-    sorted_scores = np.full((len(found), k), -np.inf)
-    lists[:, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
-    sorted_scores[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
-    return lists, sorted_scores
+def recall_of(scores: Scores, exact: Scores) -> float:
+    """Share of the exact lists that an index finds; an image that ties with the last one of a list counts as found.
+
+    Args:
+        scores: Exact scores of the images that the index lists, `(Q, k)`, best first, -inf where it has none.
+        exact: Those of the exact lists, `(Q, k)`.
+
+    Returns:
+        Over the filled places of all lists; 1 if there are none.
+    """
+    filled = np.isfinite(exact)
+    last = np.where(filled, exact, np.inf).min(axis=1, keepdims=True)  # (Q, k) -> (Q, 1)
+    return float((np.isfinite(scores) & (scores >= last)).sum() / filled.sum()) if filled.any() else 1.0
+
+
+def _pairs_of(pairs: Pairs, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Pairs:
+    """The pairs of some queries, numbered anew."""
+    place = np.searchsorted(chosen, pairs.query).clip(max=len(chosen) - 1)
+    mine = chosen[place] == pairs.query
+    return Pairs(place[mine], pairs.gallery[mine], pairs.junk[mine])

@@ -25,7 +25,9 @@ class Pairs:
     junk: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
-def same_identity_pairs(q_pid: Ints, g_pid: Ints, q_cam: Ints, g_cam: Ints) -> Pairs:
+def same_identity_pairs(
+    q_pid: Ints, g_pid: Ints, q_cam: Ints, g_cam: Ints, *, same_camera_is_junk: bool = True
+) -> Pairs:
     """Finds the pairs that share an identity, and which of them are junk (graph-model.md section 9).
 
     A gallery image of the same identity is a match, unless it is of the same camera: then it is junk. A camera of -1
@@ -38,6 +40,7 @@ def same_identity_pairs(q_pid: Ints, g_pid: Ints, q_cam: Ints, g_cam: Ints) -> P
         g_pid: `(G,)`.
         q_cam: `(Q,)`.
         g_cam: `(G,)`.
+        same_camera_is_junk: The protocol's rule; False = cameras are not looked at, and no pair is junk.
 
     Returns:
         The P pairs.
@@ -50,12 +53,12 @@ def same_identity_pairs(q_pid: Ints, g_pid: Ints, q_cam: Ints, g_cam: Ints) -> P
     query = np.repeat(np.arange(len(q_pid), dtype=np.int64), count)  # (P,)
     within = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)
     gallery = order[np.repeat(first, count) + within].astype(np.int64)  # (P,)
-    junk = (q_cam[query] == g_cam[gallery]) & (q_cam[query] != UNKNOWN)
+    junk = (q_cam[query] == g_cam[gallery]) & (q_cam[query] != UNKNOWN) & same_camera_is_junk
     return Pairs(query, gallery, junk)
 
 
-def junk_rule(cameras_known: bool) -> str:
+def junk_rule(same_camera_is_junk: bool) -> str:
     """The rule in words, as a result's definition states it."""
-    if cameras_known:
+    if same_camera_is_junk:
         return "same identity and same camera, or identity -1"
     return "identity -1 (no cameras: images of the query's own camera count as matches)"

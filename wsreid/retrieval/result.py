@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsreid.errors import FeatureError
+from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.junk import Ints
-from wsreid.retrieval.metrics import Floats, QueryFigures, query_figures
+from wsreid.retrieval.metrics import Floats, QueryFigures, cumulative_matches, query_figures
+from wsreid.retrieval.npz_file import write_npz
+from wsreid.retrieval.single_shot import Shots
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from wsreid.retrieval.bootstrap import Interval
+
+FORMAT = 2  # 1 lacked query_pid and shots
+READ_FORMATS = (1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +46,9 @@ class RetrievalResult:
         topk: The caller's rows of each query's best gallery images, junk removed, best first, `(Q, k)` int64,
             -1 where there are fewer; None if not asked for.
         definition: What the figures mean: metric, AP kinds, junk rule, tie rule, protocol and the like.
+        query_pid: Identity of each query, `(Q,)` int64; None = not known, as in files of an older version.
+        shots: Rank of each query's match in each single-shot gallery, `(repeats, Q)` float64, NaN = no match; None
+            where the protocol draws none. `cmc` is then of these galleries.
     """
 
     cmc: Floats
@@ -55,17 +66,109 @@ class RetrievalResult:
     query_row: Ints
     topk: np.ndarray[tuple[int, int], np.dtype[np.int64]] | None
     definition: dict[str, str | int]
+    query_pid: Ints | None = None
+    shots: Shots | None = None
+
+    @classmethod
+    def of_ranks(
+        cls,
+        ranks: Sequence[Floats],
+        *,
+        n_tied: int,
+        max_rank: int,
+        query_row: Ints,
+        query_pid: Ints | None,
+        definition: Mapping[str, str | int],
+        topk: np.ndarray[tuple[int, int], np.dtype[np.int64]] | None = None,
+        shots: Shots | None = None,
+    ) -> RetrievalResult:
+        """Averages the figures of all queries.
+
+        Args:
+            ranks: For each query the ascending 0-based ranks of its matches; empty = no match.
+            n_tied: See the class.
+            max_rank: Length of the CMC curve.
+            query_row: See the class.
+            query_pid: See the class.
+            definition: See the class.
+            topk: See the class.
+            shots: See the class.
+
+        Returns:
+            The result.
+
+        Raises:
+            NoMatchError: No query has a match.
+        """
+        figures = query_figures(ranks)
+        valid = ~np.isnan(figures.first)
+        n_query, n_valid = len(ranks), int(valid.sum())
+        if n_valid == 0:
+            raise NoMatchError(f"none of the {n_query} queries has a match.")
+        first = figures.first[None] if shots is None else shots  # (S, Q)
+        parts = {
+            "map_step": figures.ap_step[valid].sum(),
+            "map_trapezoid": figures.ap_trapezoid[valid].sum(),
+            "minp": figures.inp[valid].sum(),
+        }
+        return cls(
+            cmc=cumulative_matches(first.ravel(), max_rank, over=n_valid * len(first)),
+            cmc_all=cumulative_matches(first.ravel(), max_rank, over=n_query * len(first)),
+            **{name: float(total / n_valid) for name, total in parts.items()},
+            **{f"{name}_all": float(total / n_query) for name, total in parts.items()},
+            n_query=n_query,
+            n_valid=n_valid,
+            n_tied=n_tied,
+            ranks=tuple(ranks),
+            query_row=query_row,
+            topk=topk,
+            definition=dict(definition),
+            query_pid=query_pid,
+            shots=shots,
+        )
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether the protocol counts queries without a match as misses, so that the `_all` figures are its own."""
+        return self.definition.get("unmatched") == "missed"
 
     def per_query(self) -> QueryFigures:
         """First rank, both average precisions and INP of each query, each `(Q,)`, NaN without a match."""
         return query_figures(self.ranks)
 
-    def rank_k(self, k: int) -> float:
-        """CMC at rank `k` over the valid queries, for any k, also beyond `max_rank`."""
-        if k <= len(self.cmc):
-            return float(self.cmc[k - 1])
-        first = self.per_query().first
-        return float(np.count_nonzero(first <= k - 1) / self.n_valid)
+    def first_ranks(self) -> Shots:
+        """0-based rank of each query's first match in each gallery of the CMC curve, `(S, Q)`, NaN without a match.
+
+        S is the number of single-shot galleries, or 1.
+        """
+        return self.per_query().first[None] if self.shots is None else self.shots
+
+    def rank_k(self, k: int, *, over_all: bool = False) -> float:
+        """CMC at rank `k`, for any k, also beyond `max_rank`; over the valid queries, or over all."""
+        curve, number = (self.cmc_all, self.n_query) if over_all else (self.cmc, self.n_valid)
+        if k <= len(curve):
+            return float(curve[k - 1])
+        first = self.first_ranks()
+        return float(np.count_nonzero(first <= k - 1) / (number * len(first)))
+
+    def intervals(self, draws: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, Interval]:
+        """Confidence intervals of the figures of `summary`, by bootstrap over query identities.
+
+        Args:
+            draws: Number of bootstrap draws.
+            level: Share of the draws that an interval holds.
+            seed: Seed of the draws.
+
+        Returns:
+            Interval by figure.
+
+        Raises:
+            FeatureError: The result does not know its queries' identities.
+            ConfigError: An option is out of its range.
+        """
+        from wsreid.retrieval.bootstrap import bootstrap  # it reads results, so it imports this module
+
+        return bootstrap(self, draws=draws, level=level, seed=seed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an npz file without pickled objects; the file appears whole or not at all.
@@ -73,7 +176,6 @@ class RetrievalResult:
         Args:
             path: The file, with its suffix.
         """
-        path = Path(path)
         counts = [len(r) for r in self.ranks]
         numbers = ("map_step", "map_trapezoid", "minp", "map_step_all", "map_trapezoid_all", "minp_all")
         arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
@@ -87,20 +189,12 @@ class RetrievalResult:
             "query_row": self.query_row,
             "definition": np.array(json.dumps(self.definition)),
         }
-        if self.topk is not None:
-            arrays["topk"] = self.topk
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        optional = {"topk": self.topk, "query_pid": self.query_pid, "shots": self.shots}
+        write_npz(path, arrays | {name: array for name, array in optional.items() if array is not None})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RetrievalResult:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, also that of older versions; what those did not write is None.
 
         Args:
             path: The npz file.
@@ -115,8 +209,11 @@ class RetrievalResult:
             with np.load(path, allow_pickle=False) as file:
                 data = {name: file[name] for name in file.files}
             version = int(data["format"])
-            if version != FORMAT:
-                raise FeatureError(f"{path}: a retrieval result of format {version}; this version reads {FORMAT}.")
+            if version not in READ_FORMATS:
+                raise FeatureError(
+                    f"{path}: a retrieval result of format {version}; this version reads "
+                    f"{' and '.join(map(str, READ_FORMATS))}. Update wsreid, or evaluate again."
+                )
             offsets = data["rank_offsets"]
             return cls(
                 cmc=data["cmc"],
@@ -134,6 +231,8 @@ class RetrievalResult:
                 query_row=data["query_row"],
                 topk=data.get("topk"),
                 definition=json.loads(str(data["definition"])),
+                query_pid=data.get("query_pid"),
+                shots=data.get("shots"),
             )
         except FeatureError:
             raise

@@ -41,7 +41,7 @@ class Thresholds:
         filled = self.offset.diff() > 0
         floor[filled] = low[self.offset[:-1][filled]]
         beyond = torch.tensor([torch.iinfo(torch.int64).max], device=row.device)
-        return Edges(torch.cat([_keys(row, low), beyond]), _keys(row, high), floor)
+        return Edges(torch.cat([_keys(row, low), beyond]), _keys(row, high), floor, low, high)
 
     def place(self, row: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
         """Finds exact scores in their query's list.
@@ -77,11 +77,15 @@ class Edges:
         low: Lower edges and a last entry beyond all, `(M + 1,)` long.
         high: Upper edges, `(M,)` long.
         floor: Each query's least lower edge, `(R,)` float32; below it a score passes no match. inf = no match.
+        lower: Lower edges as they are, `(M,)` float32.
+        upper: Upper edges as they are, `(M,)` float32.
     """
 
     low: Tensor
     high: Tensor
     floor: Tensor
+    lower: Tensor
+    upper: Tensor
 
     def place(self, row: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
         """Places approximate scores: how many entries they surely pass, and whether the next one is in doubt.

@@ -1,10 +1,35 @@
-"""Run folder, curve, Weights & Biases, pictures and tables."""
+"""Run folder, curve, Weights & Biases, pictures and tables.
 
-from wsreid.tracking.csv_logger import CSVLogger, CutCurve
-from wsreid.tracking.ranked_pictures_callback import RankedPicturesCallback
+A table needs no Lightning, so what does is loaded when it is asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 from wsreid.tracking.result_table import Accuracy, ResultRow, definition_line, result_table, write_results
-from wsreid.tracking.run_folder import RunFolder, config_hash, run_of_checkpoint
-from wsreid.tracking.wandb_logger import GuardedWandbLogger, WandbSettings
+
+if TYPE_CHECKING:
+    from wsreid.tracking.csv_logger import CSVLogger, CutCurve
+    from wsreid.tracking.ranked_pictures_callback import RankedPicturesCallback
+    from wsreid.tracking.run_folder import RunFolder, config_hash, run_of_checkpoint
+    from wsreid.tracking.wandb_logger import GuardedWandbLogger, WandbSettings
+else:
+    _WITH_LIGHTNING = {
+        "CSVLogger": "csv_logger",
+        "CutCurve": "csv_logger",
+        "GuardedWandbLogger": "wandb_logger",
+        "RankedPicturesCallback": "ranked_pictures_callback",
+        "RunFolder": "run_folder",
+        "WandbSettings": "wandb_logger",
+        "config_hash": "run_folder",
+        "run_of_checkpoint": "run_folder",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _WITH_LIGHTNING:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_WITH_LIGHTNING[name]}"), name)
+
 
 __all__ = [
     "Accuracy",

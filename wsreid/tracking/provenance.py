@@ -9,7 +9,10 @@ from pathlib import Path
 
 from wsreid.errors import DataError
 
-_PACKAGES = ("wsreid", "torch", "torchvision", "lightning", "timm", "numpy", "albumentations", "jsonargparse", "wandb")
+_PACKAGES = (
+    *("wsreid", "torch", "torchvision", "lightning", "timm", "numpy", "scipy", "faiss-cpu", "faiss-gpu", "pyarrow"),
+    *("albumentations", "jsonargparse", "wandb"),
+)
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,16 @@ from pathlib import Path
 
 from rich.table import Table
 
-from wsreid.retrieval import RetrievalResult, summary
+from wsreid.retrieval.bootstrap import Interval, drawn_identities
+from wsreid.retrieval.result import RetrievalResult
+from wsreid.retrieval.summary import summary
 
 RESULTS_FILE = "results.json"
 RETRIEVAL_FIGURES = ("R1", "R5", "R10", "mAP_step", "mAP_trapezoid", "mINP")
-SHOWN_TERMS = ("metric", "ap", "junk", "ties")
-REFINE_KINDS = ("raw", "per_bag", "over_set")
+SHOWN_TERMS = ("protocol", "metric", "ap", "junk", "ties")
+HEADS = {"raw": "raw", "per_bag": "bag", "over_set": "set"}
+REFINE_KINDS = tuple(HEADS)
+DRAWS, LEVEL, SEED = 1000, 0.95, 0  # of the intervals in tables and files
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ class ResultRow:
     refine: Mapping[str, Accuracy] | None = None
     seconds: float | None = None
 
+    def intervals(self) -> dict[str, Interval]:
+        """Where each retrieval figure may lie with other query identities; empty where the result cannot tell."""
+        if self.retrieval is None or self.retrieval.query_pid is None:
+            return {}
+        found = self.retrieval.intervals(draws=DRAWS, level=LEVEL, seed=SEED)
+        return {name: interval for name, interval in found.items() if not math.isnan(interval.low)}
+
     def figures(self) -> dict[str, float | None]:
         """Figure by name: shares in 0..1, seconds in seconds, None = not known."""
         found: dict[str, float | None] = dict.fromkeys(RETRIEVAL_FIGURES)
@@ -64,6 +75,9 @@ class ResultRow:
 def result_table(rows: Sequence[ResultRow], title: str) -> Table:
     """The rows as a table for the terminal, at most 80 columns wide, in percent.
 
+    Under a row stand the ends of its 95 % intervals, by bootstrap over query identities. Columns that no row fills are
+    left out.
+
     Args:
         rows: The lines.
         title: What stands above.
@@ -74,28 +88,26 @@ def result_table(rows: Sequence[ResultRow], title: str) -> Table:
     table = Table(
         title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left", header_style="bold"
     )
+    figures = [row.figures() for row in rows]
+    refined = [kind for kind in REFINE_KINDS if any(f[f"refine_{kind}"] is not None for f in figures)]
+    timed = any(row.seconds is not None for row in rows)
     table.add_column("%", min_width=15, max_width=20)
-    for head in (
-        "R1",
-        "R5",
-        "R10",
-        "mAP\nstep",
-        "mAP\ntrap.",
-        "mINP",
-        "refine\nraw",
-        "refine\nbag",
-        "refine\nset",
-    ):
+    heads = ["R1", "R5", "R10", "mAP\nstep", "mAP\ntrap.", "mINP", *(f"refine\n{HEADS[kind]}" for kind in refined)]
+    for head in heads + ["seconds"] * timed:
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    for row in rows:
-        f = row.figures()
+    for row, f in zip(rows, figures, strict=True):
         cells = [percent(f[name]) for name in RETRIEVAL_FIGURES]
-        for kind in REFINE_KINDS:
+        for kind in refined:
             value, random = percent(f[f"refine_{kind}"]), percent(f[f"refine_{kind}_random"])
             cells.append(value if value == random == "n/a" else f"{value}\n({random})")
-        seconds = "n/a" if row.seconds is None else f"{row.seconds:.0f}"
-        table.add_row(row.name, *cells, seconds)
+        if timed:
+            cells.append("n/a" if row.seconds is None else f"{row.seconds:.0f}")
+        table.add_row(row.name, *cells)
+        intervals = row.intervals()
+        if intervals:
+            ends = [intervals[name] for name in RETRIEVAL_FIGURES]
+            shown = [f"{percent(interval.low)}\n{percent(interval.high)}" for interval in ends]
+            table.add_row(f"  {100 * LEVEL:.0f} % from\n       to", *shown, style="dim")
     return table
 
 
@@ -112,9 +124,11 @@ def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: i
         Text to print under the table.
     """
     terms = "; ".join(f"{key}: {result.definition[key]}" for key in SHOWN_TERMS if key in result.definition)
+    others = "the others count as misses" if result.counts_all else "the others are left out"
     parts = [
-        f"{result.n_valid} of {result.n_query} queries have a match and count; {result.n_tied} matches are tied.",
+        f"{result.n_valid} of {result.n_query} queries have a match, {others}; {result.n_tied} matches are tied.",
         f"{terms}.",
+        *_interval_line(result),
         "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
         "in brackets the mean of random in-bag assignments.",
         f"Labelled validation identities used: {labelled_val_ids}.",
@@ -122,6 +136,18 @@ def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: i
     if truth:
         parts.append("Used truth: this method reads the image-level identities.")
     return " ".join([*parts, *notes])
+
+
+def _interval_line(result: RetrievalResult) -> list[str]:
+    if result.query_pid is None:
+        return []
+    number = drawn_identities(result)
+    if number < 2:
+        return []
+    return [
+        f"Intervals ({100 * LEVEL:.0f} %): bootstrap over {number} query identities, {DRAWS} draws, seed {SEED}; "
+        "they do not tell how another training run would differ."
+    ]
 
 
 def write_results(
@@ -136,7 +162,8 @@ def write_results(
         definition: What the figures mean.
     """
     content = {
-        "rows": [{"name": row.name, **{k: _json_number(v) for k, v in row.figures().items()}} for row in rows],
+        "rows": [_json_row(row) for row in rows],
+        "intervals": {"draws": DRAWS, "level": LEVEL, "seed": SEED, "over": "query identities"},
         "definition": dict(definition),
         **about,
     }
@@ -151,6 +178,14 @@ def write_results(
 def percent(share: float | None) -> str:
     """A share in percent with one decimal, or n/a."""
     return "n/a" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _json_row(row: ResultRow) -> dict[str, object]:
+    return {
+        "name": row.name,
+        **{name: _json_number(value) for name, value in row.figures().items()},
+        "intervals": {name: [interval.low, interval.high] for name, interval in row.intervals().items()},
+    }
 
 
 def _json_number(value: float | None) -> float | None:

@@ -22,7 +22,7 @@ OWNER_FILE = "owner.json"
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
 # What says where and how a run is recorded, or which of several seeds it is, but not which experiment it is.
-_NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit")
+_NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit", "features")
 
 
 def config_hash(config: Mapping[str, object]) -> str:

@@ -1,0 +1,205 @@
+"""Lightning's commands in one screen: `python -m wsreid fit|validate|test|predict --config ...`.
+
+A method of your own needs no registration: write `class MyMethod(wsreid.methods.Method)` in `my_file.py` and run
+`python -m wsreid fit --model my_file.MyMethod ...` in its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from wsreid.cli.closing import close_fit, close_test
+from wsreid.cli.predict_shards import begin_predict, close_predict, holds_prediction
+from wsreid.cli.quiet import quiet
+from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
+from wsreid.cli.save_config import RunConfigCallback
+from wsreid.cli.typo import class_options, explain, option_names, subclasses
+from wsreid.cli.user_errors import user_error
+from wsreid.data.datamodule import BagDataModule
+from wsreid.data.sources.base import Source
+from wsreid.errors import ConfigError, WsreidError
+from wsreid.methods import Method
+from wsreid.methods.label_refine_callback import LabelRefineCallback
+from wsreid.retrieval.callback import RetrievalCallback
+from wsreid.retrieval.shard_writer import ShardSettings
+from wsreid.tracking import RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
+
+TRAINER_DEFAULTS: dict[str, object] = {
+    "use_distributed_sampler": False,  # our samplers know their rank; Lightning's would replace them
+    "deterministic": "warn",
+    "num_sanity_val_steps": 0,  # what it would find, the datamodule finds before
+    "log_every_n_steps": 1,  # what a method logs by step is for looking at; the loss is logged by epoch
+    "enable_autolog_hparams": False,  # W&B gets the whole resolved configuration instead
+}
+DATA_DEFAULT = {"class_path": "wsreid.data.datamodule.BagDataModule"}
+
+
+class SuiteCLI(LightningCLI):
+    """LightningCLI with a run folder, loggers, retrieval, and a closing table.
+
+    Attributes:
+        run_folder: Where the run lies.
+        results: The rows of the closing table.
+
+    Args:
+        stack: What is entered here is left when the command ends: the run folder's lock, W&B.
+        args: The command line.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack, args: list[str]) -> None:
+        self.stack = stack
+        self.args = args
+        self.results: list[ResultRow] = []
+        self.checkpoint = CheckpointFacts()
+        self.run_folder = RunFolder(Path())
+        parser_kwargs: dict[str, Any] = {
+            "exit_on_error": False,
+            "allow_abbrev": False,
+            "description": "Weakly supervised person re-identification.",
+            "prog": "python -m wsreid",
+        }
+        super().__init__(
+            Method,
+            BagDataModule,
+            save_config_callback=RunConfigCallback,
+            trainer_defaults=dict(TRAINER_DEFAULTS),
+            seed_everything_default=0,
+            parser_kwargs=parser_kwargs,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds our own options beside Lightning's."""
+        parser.add_argument(
+            "--run",
+            type=Path | None,
+            default=None,
+            help="Run folder; by default runs/<data set>/<method>/seed<k>-<config hash>, or that of --ckpt_path FILE.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=True,
+            help="End a fit with a test of the last checkpoint, and a table.",
+        )
+        parser.add_class_arguments(WandbSettings, "wandb")
+        parser.add_class_arguments(ShardSettings, "features")
+        parser.add_lightning_class_args(RetrievalCallback, "retrieval")
+        parser.add_lightning_class_args(LabelRefineCallback, "label_refine")
+        parser.add_lightning_class_args(RankedPicturesCallback, "pictures")
+        parser.set_defaults({"data": DATA_DEFAULT})
+        parser.link_arguments("data", "model.init_args.num_ids", compute_fn=self._num_ids, apply_on="instantiate")
+
+    def _num_ids(self, data: BagDataModule) -> int:
+        # A checkpoint knows its number of classes: scoring it needs no training data.
+        return data.num_ids if self.checkpoint.num_ids is None else self.checkpoint.num_ids
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401  # Lightning's type
+        """Parses; a mistake is one line with the nearest right name."""
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:
+            classes = {"model": subclasses(Method), "data": (BagDataModule,), "data.source": subclasses(Source)}
+            names = {name for sub in self._subcommand_parsers.values() for name in option_names(sub)}
+            names |= {name for key in ("model", "data") for cls in classes[key] for name in class_options(cls, key)}
+            others = [cls for base in (pl.Callback, Optimizer, LRScheduler) for cls in subclasses(base)]
+            raise ConfigError(explain(str(error), args, names, {**classes, "": others})) from None
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning would let the checkpoint's hyper-parameters beat the command line; `choose_run` reads what we need.
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        """Chooses and claims the run folder, before anything slow or large is made."""
+        self._dump_config()
+        config = self.config[self.subcommand]
+        command = str(self.subcommand)
+        self.run_folder, path = choose_run(command, self.config_dump)
+        resumes = path is not None or (command == "predict" and holds_prediction(self.run_folder.path))
+        self.stack.enter_context(self.run_folder.claimed(new=not resumes))
+        if path is not None:
+            config["ckpt_path"] = str(path)
+            facts = read_checkpoint(path, self.config_dump["model"])
+            self.checkpoint = CheckpointFacts() if command == "fit" else facts
+        config["run"] = self.run_folder.path
+        self.save_config_kwargs = {"command": command}
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401  # Lightning's type
+        """Makes the trainer with the run folder, loggers and callbacks of ours."""
+        init = self.config_init[self.subcommand]
+        self.datamodule.run_seed = int(init.seed_everything)
+        loggers = make_loggers(
+            self.run_folder, init.wandb, self.model, self.datamodule, str(self.subcommand), init.trainer.logger
+        )
+        for logger in loggers:
+            self.stack.callback(getattr(logger, "finish", lambda: None))
+        self.trainer_defaults["callbacks"] = make_callbacks(self.run_folder, init.trainer)
+        try:
+            return super().instantiate_trainer(default_root_dir=str(self.run_folder.path), logger=loggers, **kwargs)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise ConfigError(f"trainer: {error}") from error
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        own = {
+            "test": {"verbose": False},
+            "predict": {"return_predictions": False},
+        }  # the closing says and keeps it all
+        return kwargs | own.get(subcommand, {})
+
+    def before_fit(self) -> None:
+        """Keeps the untrained weights for the closing table."""
+        self.untrained = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
+
+    def after_fit(self) -> None:
+        """Tests the last checkpoint and the untrained network, and prints the table."""
+        if self.config_init[self.subcommand].test_after_fit and not self.trainer.interrupted:
+            self.results = close_fit(self)
+
+    def after_test(self) -> None:
+        """Prints the table of one row."""
+        self.results = close_test(self)
+
+    def before_predict(self) -> None:
+        """Leaves out what an earlier go has finished."""
+        begin_predict(self)
+
+    def after_predict(self) -> None:
+        """Says where the features are."""
+        close_predict(self)
+
+
+def run(args: list[str]) -> SuiteCLI:
+    """Runs one command.
+
+    Args:
+        args: The command line without the program's name.
+
+    Returns:
+        The finished command, with `trainer`, `model`, `datamodule`, `run_folder` and `results`.
+
+    Raises:
+        WsreidError: Something that the user can mend; its text is all that needs to be shown.
+    """
+    with quiet(), contextlib.ExitStack() as stack:
+        try:
+            return SuiteCLI(stack, args)
+        except WsreidError as error:
+            raise user_error(error) or error from None
+        except Exception as error:
+            found = user_error(error)
+            if found is None:
+                raise
+            raise found from None

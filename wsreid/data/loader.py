@@ -1,0 +1,50 @@
+"""The loader of datasets that make whole batches."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from wsreid.data.batch import BagBatch, EvalBatch
+from wsreid.data.samplers import BatchPlan
+
+_Batch = TypeVar("_Batch", BagBatch, EvalBatch)
+
+
+def batch_loader(
+    dataset: Dataset[_Batch],
+    sampler: Sampler[BatchPlan] | Sampler[NDArray[np.int64]],
+    *,
+    workers: int,
+    persistent: bool,
+    pin_memory: bool,
+) -> DataLoader[_Batch]:
+    """Makes a loader.
+
+    Args:
+        dataset: Gives a whole batch for each item.
+        sampler: Plans the batches.
+        workers: Processes that load; 0 = this one.
+        persistent: Keep them between epochs.
+        pin_memory: Put batches where a GPU fetches them fast.
+
+    Returns:
+        The loader.
+    """
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,  # the dataset makes whole batches
+        num_workers=workers,
+        worker_init_fn=_init_worker,
+        persistent_workers=persistent and workers > 0,
+        pin_memory=pin_memory,
+    )
+
+
+def _init_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # the processes are the parallelism

@@ -1,0 +1,80 @@
+"""Query expansion: a query takes up the gallery images that it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from wsreid.errors import ConfigError
+from wsreid.retrieval.distances import Distances
+from wsreid.retrieval.features import FeatureTable, Metric
+from wsreid.retrieval.neighbours import nearest
+from wsreid.retrieval.scores import scaled_rows
+from wsreid.retrieval.stacked import StackedTable
+
+
+@dataclass(frozen=True)
+class QueryExpansion:
+    """Settings of alpha query expansion (Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human
+    Annotation", TPAMI 2018).
+
+    q' = q + sum over its k nearest gallery images of max(cos(q, g), 0)^alpha g, all normalised, and normalised again.
+    It looks at the gallery's test images, without their labels: say so beside the figures.
+
+    Attributes:
+        k: Gallery images taken up; 0 = none, which leaves the queries as they are.
+        alpha: Power of the similarity; 0 = the plain mean.
+    """  # noqa: D205
+
+    k: int = 10
+    alpha: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.k < 0:
+            raise ConfigError(f"QueryExpansion: k={self.k}: expected at least 0.")
+        if not 0 <= self.alpha < float("inf"):
+            raise ConfigError(f"QueryExpansion: alpha={self.alpha}: expected a finite number, at least 0.")
+
+
+def expanded_queries(
+    query: FeatureTable, gallery: FeatureTable, settings: QueryExpansion, *, metric: Metric, memory: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Expands the queries; labels, cameras and junk play no part.
+
+    Args:
+        query: Q rows.
+        gallery: G rows.
+        settings: How many images to take up, and their weight.
+        metric: Must be `cosine`: the sum is one of normalised features.
+        memory: Bytes that the working arrays may take.
+
+    Returns:
+        `(Q, D)` float32, of norm 1 (a row of zeros that finds nothing stays).
+
+    Raises:
+        ConfigError: Another metric, or fewer than k gallery images.
+    """
+    if metric != "cosine":
+        raise ConfigError(f"query expansion adds up normalised features: metric={metric!r} must be 'cosine'.")
+    if settings.k > gallery.rows:
+        raise ConfigError(f"QueryExpansion: k={settings.k}, but the gallery has {gallery.rows} images.")
+    distances = Distances(StackedTable(query, gallery), metric=metric, memory=memory)
+    n_query, device = query.rows, query.device
+    first, second = torch.arange(n_query, device=device), torch.arange(gallery.rows, device=device) + n_query
+    found = nearest(distances, first, second, settings.k) if settings.k else None
+    result = np.empty((n_query, query.width), dtype=np.float32)
+    step = max(1, memory // (40 * (settings.k + 1) * query.width))
+    for start in range(0, n_query, step):
+        total = scaled_rows(query, first[start : start + step], metric)[0]  # (q, D)
+        if found is not None:
+            index = torch.from_numpy(found.index[start : start + step]).to(device)  # (q, k)
+            cosine = torch.from_numpy(1 - found.distance[start : start + step] / 2).to(device)
+            weight = cosine.clamp(min=0) ** settings.alpha if settings.alpha else torch.ones_like(cosine)
+            images = scaled_rows(gallery, index.flatten(), metric)[0].view(*index.shape, -1)  # (q, k, D)
+            for place in range(settings.k):  # one at a time: the order of the sum is fixed
+                total += weight[:, place, None] * images[:, place]
+        norm = torch.linalg.vector_norm(total, dim=1, keepdim=True)
+        result[start : start + step] = (total / torch.where(norm > 0, norm, 1.0)).float().cpu().numpy()
+    return result

@@ -1,0 +1,148 @@
+"""An index in one file: FAISS' bytes, then what they were made from. The file appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wsreid.errors import ConfigError, FeatureError
+from wsreid.retrieval.faiss_library import load_faiss
+from wsreid.retrieval.features import Metric
+from wsreid.retrieval.search_settings import SearchSettings
+
+MAGIC = b"wsreid-index-1\n"
+_MEND = "Build the index again to make it."
+
+
+@dataclass(frozen=True)
+class IndexFacts:
+    """What an index was made from.
+
+    Attributes:
+        features: `feature_hash` of the gallery.
+        rows: Its size G.
+        width: Its dimension D.
+        metric: The similarity.
+        settings: How it was made.
+        seed: Draws the images that its cells and codes are learnt from.
+        scale: What the features were divided by; None = each by its own norm.
+        faiss: FAISS' version; empty for an exact one.
+    """
+
+    features: str
+    rows: int
+    width: int
+    metric: Metric
+    settings: SearchSettings
+    seed: int
+    scale: float | None
+    faiss: str
+
+
+def write_index(path: Path, facts: IndexFacts, index: Any | None) -> None:  # noqa: ANN401 (FAISS has no types)
+    """Writes an index; see the module.
+
+    Args:
+        path: The file; replaced if it exists.
+        facts: What the index was made from.
+        index: An index of FAISS on the CPU; None = exact search, which has none.
+
+    Raises:
+        FeatureError: The file cannot be written, for instance because the disk is full.
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(MAGIC)
+            if index is not None:
+                faiss = load_faiss()
+
+                def write(block: bytes) -> int:
+                    digest.update(block)
+                    return file.write(block)
+
+                faiss.write_index(index, faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(write), 2**20))
+            facts_and_digest = {**asdict(facts), "digest": digest.hexdigest()}
+            footer = json.dumps(facts_and_digest).encode()
+            file.write(footer + len(footer).to_bytes(8, "little") + MAGIC)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise FeatureError(
+            f"{path}: the index cannot be written ({error.strerror or error}). What stood there is unchanged."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_index(path: Path) -> tuple[IndexFacts, Any | None]:
+    """Reads what `write_index` wrote, once its checksum has been found right.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it was made from, and the index on the CPU.
+
+    Raises:
+        FeatureError: There is no such file, it is damaged, or not an index.
+        ConfigError: FAISS is not installed.
+    """
+    try:
+        with path.open("rb") as file:
+            facts, digest, size = _read_footer(path, file)
+            file.seek(len(MAGIC))
+            if size == 0:
+                return facts, None
+            if _digest(file, size) != digest:
+                raise FeatureError(f"{path}: the index is damaged, its checksum is wrong. {_MEND}")
+            faiss = load_faiss()
+            file.seek(len(MAGIC))
+            return facts, faiss.read_index(faiss.BufferedIOReader(faiss.PyCallbackIOReader(file.read), 2**20))
+    except FileNotFoundError as error:
+        raise FeatureError(f"{path}: no such index.") from error
+    except (OSError, RuntimeError) as error:
+        raise FeatureError(f"{path}: the index cannot be read ({error}). {_MEND}") from error
+
+
+def _read_footer(path: Path, file: BinaryIO) -> tuple[IndexFacts, str, int]:
+    """The facts, the checksum of FAISS' bytes, and their number."""
+    tail = 8 + len(MAGIC)
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if file.read(len(MAGIC)) != MAGIC:
+        raise FeatureError(f"{path}: not an index that this version of wsreid wrote. {_MEND}")
+    file.seek(max(0, end - tail))
+    last = file.read(tail)
+    length = int.from_bytes(last[:8], "little")
+    if last[8:] != MAGIC or length > end - tail - len(MAGIC):
+        raise FeatureError(f"{path}: the index ends too early, after {end} bytes. {_MEND}")
+    file.seek(end - tail - length)
+    try:
+        data = json.loads(file.read(length))
+        digest = str(data.pop("digest"))
+        facts = IndexFacts(**{**data, "settings": SearchSettings(**data["settings"])})
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
+        raise FeatureError(f"{path}: what the index was made from cannot be read ({error}). {_MEND}") from error
+    return facts, digest, end - tail - length - len(MAGIC)
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    digest = hashlib.blake2b(digest_size=20)
+    for block in _blocks(file, size):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (block := file.read(min(size, 2**20))):
+        size -= len(block)
+        yield block
