@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.distances import Distances
+from wsreid.retrieval.distances import Distances, Part
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.neighbours import nearest
 from wsreid.retrieval.stacked import StackedTable
@@ -40,33 +40,74 @@ def test_lists_are_sorted_rows(seed, kind, metric, k, side, own):
     d = d if own else d[:n, n:]
     index = np.argsort(d, axis=1, kind="stable")[:, :k]
     assert np.array_equal(found.index, index)
-    d = np.maximum(d, 0)  # itself: 0
-    assert np.array_equal(found.distance, np.take_along_axis(d, index, axis=1))
-    assert np.array_equal(found.farthest, d.max(axis=1))
+    assert np.array_equal(found.farthest, np.maximum(d, 0).max(axis=1))  # itself: 0
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), k=st.integers(1, 40), own=st.booleans())
-def test_the_error_of_a_product_changes_nothing(seed, kind, k, own):
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(KINDS),
+    metric=st.sampled_from(("cosine", "euclidean")),
+    k=st.integers(1, 40),
+    own=st.booleans(),
+    bound32=st.sampled_from((1e-5, 1e-3, 0.1)),  # lists are kept in float32: not below its rounding
+)
+def test_the_error_of_a_product_changes_nothing(seed, kind, metric, k, own, bound32):
     p = make_problem(seed, kind=kind, width=30)
     n, rows = len(p.query), torch.arange(len(p.query) + len(p.gallery))
     ask = (rows, None, k) if own else (rows[:n], rows[n:], k)
-    exact, rough = (Distances(stacked(p), metric="cosine", memory=2**20) for _ in range(2))
-    rough.bound = 0.4 / 2**31
+    rough = Distances(stacked(p), metric=metric, memory=2**20)
+    rough.bound, rough.bound32 = 0.4 / 2**31, bound32
     generator, product = torch.Generator().manual_seed(seed), rough.tile
 
     def noisy(a, b):
-        d = product(a, b)
+        double = [Part(x.index, rough.part(x.index).rows, x.square.double()) for x in (a, b)]
+        d = product(*double)
         noise = torch.rand(d.shape, generator=generator, dtype=torch.float64) - 0.5
-        if a is b:
-            noise = (noise + noise.T) / 2
-        return d + 1.9 * rough.bound * noise
+        return (d + 1.9 * rough.error(a.rows.dtype) * noise).to(a.rows.dtype)
 
     rough.tile = noisy
-    expected, found = nearest(exact, *ask), nearest(rough, *ask)
-    assert np.array_equal(found.index, expected.index)
-    assert np.array_equal(found.distance, expected.distance)
-    assert np.array_equal(found.farthest, expected.farthest)
+    found = nearest(rough, *ask)
+    d = squared_distances(p.query, p.gallery, metric)
+    d = d if own else d[:n, n:]
+    assert np.array_equal(found.index, np.argsort(d, axis=1, kind="stable")[:, :k])
+    assert np.array_equal(found.farthest, np.maximum(d, 0).max(axis=1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(KINDS),
+    metric=st.sampled_from(("cosine", "euclidean")),
+    width=st.sampled_from((1, 130, 700)),
+)
+def test_a_product_errs_by_less_than_its_bound(seed, kind, metric, width):
+    p = make_problem(seed, kind=kind, width=width)
+    d, rows = Distances(stacked(p), metric=metric, memory=2**20), torch.arange(47)
+    exact = d.exact(*torch.cartesian_prod(rows, rows).T).view(47, 47)
+    for dtype in (torch.float32, torch.float64):
+        a = d.part(rows, dtype)
+        assert a.rows.dtype == a.square.dtype == dtype
+        assert (d.tile(a, a).double() - exact).abs().max() <= d.error(dtype) + 0.5 / 2**31
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), metric=st.sampled_from(("cosine", "euclidean")))
+def test_the_quick_distances_are_the_exact_ones(seed, kind, metric):
+    p = make_problem(seed, kind=kind, width=130)
+    d = Distances(stacked(p), metric=metric, memory=2**20)
+    i, j = torch.from_numpy(np.random.default_rng(seed).integers(0, 47, (2, 300)))
+    d.bound *= 100  # some are undecided
+    assert torch.equal(d.between(i, j), d.exact(i, j))
+
+
+def test_lists_rest_on_a_float32_product(monkeypatch):
+    seen = []
+    product = Distances.tile
+    monkeypatch.setattr(Distances, "tile", lambda self, a, b: seen.append(a.rows.dtype) or product(self, a, b))
+    p = make_problem(0, queries=30, images=200, width=64)
+    nearest(Distances(stacked(p), metric="cosine", memory=2**20), torch.arange(230), None, 10)
+    assert set(seen) == {torch.float32}
 
 
 def test_values_near_the_middle_of_a_step_are_looked_up():

@@ -205,10 +205,11 @@ def test_a_matrix_that_does_not_fit_and_bad_features_are_refused():
 
 def test_the_benchmark_runs(benchmark, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "MARKET", (20, 150))
-    monkeypatch.setattr(sys, "argv", ["rerank.py", "--dense", "120", "--width", "8", "--threads", "1"])
+    monkeypatch.setattr(sys, "argv", ["rerank.py", "--dense", "120", "90", "--width", "8"])
     benchmark.main()
     import json
 
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert last["beside_dense"]["largest_difference"] < 1e-5
+    assert [row["images"] for row in last["beside_dense"]] == [120, 90]
+    assert all(row["largest_difference"] < 1e-5 for row in last["beside_dense"])
     assert last["market"]["images"] == 170

@@ -85,7 +85,7 @@ def count_better(
     """
     if known is None:
         known = torch.ones(gallery.rows, dtype=torch.bool, device=query.device)
-    held, in_block, columns = _tile_sizes(query, memory)
+    held, in_block, columns = _tile_sizes(query, memory, len(thresholds.scores))
     totals: list[Counts] = []
     with torch.no_grad(), full_float32(query.device):
         for first in range(0, query.rows, held):
@@ -121,12 +121,14 @@ def _tiles(gallery: FeatureTable, known: Tensor, columns: int, metric: Metric) -
             yield read_tile(gallery, start, stop, known, metric, buffer)
 
 
-def _tile_sizes(query: FeatureTable, memory: int) -> tuple[int, int, int]:
+def _tile_sizes(query: FeatureTable, memory: int, matches: int) -> tuple[int, int, int]:
     """Queries held at once, queries in a block, gallery images in a tile."""
     width = query.width
     held = max(1, min(query.rows, memory // 4 // (12 * width)))  # float32, and float64 where it is called for
     in_block = min(held, IN_BLOCK)
-    # a gallery row: stored, float64, float32; a score: 40 bytes if it is placed in float64
-    columns = min(memory // 4 // (16 * width), memory // 4 // (40 * in_block))
-    most = 2040 if query.device.type == "cpu" else 2**16  # on the CPU a tile of scores stays in the cache
+    # a gallery row: stored, float64, float32; a score: at most 16 bytes
+    columns = min(memory // 4 // (16 * width), memory // 4 // (16 * in_block))
+    most = 2**16
+    if query.device.type == "cpu":  # a tile of scores stays in the cache, unless a large table is to be looked up in
+        most = 2040 if matches < 64 * query.rows else 8160
     return held, in_block, max(LANES, min(columns, most) // LANES * LANES)

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Ties = Literal["mid", "optimistic", "pessimistic"]
+SCORES: dict[Metric, str] = {
+    "cosine": "float64 row sum of products of features divided by their norms",
+    "dot": "float64 row sum of products of features",
+    "euclidean": "2 s - |g|^2, s the float64 row sum of products of features",
+}
 TIE_SHARE = {"optimistic": 0.0, "mid": 0.5, "pessimistic": 1.0}
 
 
@@ -100,9 +105,11 @@ def evaluate(
     _check_options(metric, ties, max_rank, topk, memory_mb)
     group = Alone() if group is None else group
     search = search_settings(index)
-    _check_changed(group, rerank, expand)
+    _check_changed(group, rerank, expand, search)
     given = check_inputs(query, gallery, q_pid, g_pid, q_cam, g_cam, query_row, gallery_row, device, group)
     rule = chosen_protocol(protocol, cameras_known=given.cameras_known)
+    if rerank is not None and rule.single_shot:
+        raise ConfigError(f"protocol {rule.name} draws galleries of one image an identity: it has no re-ranking.")
     pairs = same_identity_pairs(
         given.q_pid, given.g_pid, given.q_cam, given.g_cam, same_camera_is_junk=rule.same_camera_is_junk
     )
@@ -119,8 +126,6 @@ def evaluate(
         definition["expand"] = f"alpha query expansion, k={expand.k}, alpha={expand.alpha}"
     lists, shots = None, None
     if rerank is not None:
-        if rule.single_shot:
-            raise ConfigError(f"protocol {rule.name} draws galleries of one image an identity: it has no re-ranking.")
         from wsreid.retrieval.reranked import reranked_ranks
 
         ranks, n_tied, lists = reranked_ranks(
@@ -163,7 +168,7 @@ def definition_of(given: Inputs, protocol: Protocol, *, metric: Metric, ties: Ti
         "ties": ties,
         **protocol.definition(),
         "average": "map_step, map_trapezoid, minp, cmc: over queries with a match; *_all: over all queries",
-        "score": "float64 row sum of products of features" + (" divided by their norms" if metric == "cosine" else ""),
+        "score": SCORES[metric],
         "n_gallery": given.n_gallery,
         "n_gallery_junk": given.n_gallery_junk,
     }
@@ -186,7 +191,11 @@ def require_match(given: Inputs, pairs: Pairs, protocol: Protocol, group: Group)
     return lost
 
 
-def _check_changed(group: Group, rerank: KReciprocal | None, expand: QueryExpansion | None) -> None:
+def _check_changed(
+    group: Group, rerank: KReciprocal | None, expand: QueryExpansion | None, search: SearchSettings
+) -> None:
+    if rerank is not None and search.kind != "exact":
+        raise ConfigError(f"index={search.kind!r}: re-ranked lists come from re-ranked distances, not from an index.")
     for name, value in (("rerank", rerank), ("expand", expand)):
         if value is not None and group.size > 1:
             raise ConfigError(

@@ -70,7 +70,8 @@ def expanded_queries(
         total = scaled_rows(query, first[start : start + step], metric)[0]  # (q, D)
         if found is not None:
             index = torch.from_numpy(found.index[start : start + step]).to(device)  # (q, k)
-            cosine = torch.from_numpy(1 - found.distance[start : start + step] / 2).to(device)
+            pairs = first[start : start + step].repeat_interleave(settings.k), second[index.flatten()]
+            cosine = 1 - distances.between(*pairs).view(index.shape) / 2  # (q k,) -> (q, k)
             weight = cosine.clamp(min=0) ** settings.alpha if settings.alpha else torch.ones_like(cosine)
             images = scaled_rows(gallery, index.flatten(), metric)[0].view(*index.shape, -1)  # (q, k, D)
             for place in range(settings.k):  # one at a time: the order of the sum is fixed

@@ -1,15 +1,35 @@
-"""A fine grid over each query's matches, by which all scores of a tile are placed at once."""
+"""A fine grid over each query's matches, by which all scores of a tile are placed at once. For the CPU."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from wsreid.retrieval.masks import count_true, true_places
-from wsreid.retrieval.scores import in_threads
+from wsreid.retrieval.masks import true_places
 from wsreid.retrieval.thresholds import Thresholds
 
-FEWEST, MOST = 1024, 32768
+FEWEST, MOST = 512, 8192  # cells between a query's lowest edge and its highest
+BELOW = 2  # the cells go on below, as many again and again, so that
+SPREAD = 64  # scores that pass nothing fall into many bins: adding to one and the same again and again is slow
+AT_ONCE = 2**18  # scores worked on at once: they stay in the cache
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a grid could tell.
+
+    Attributes:
+        tally: Entries by bin, `(M + R,)` long: a query with m matches has bins 0..m for scores that pass as many of
+            them. Bin 0 lacks most of its own, which make no difference to any match.
+        row: Rows of the unsure scores, `(n,)` long.
+        column: Their columns, `(n,)` long.
+    """
+
+    tally: Tensor
+    row: Tensor
+    column: Tensor
 
 
 class Grid:
@@ -27,69 +47,79 @@ class Grid:
     """
 
     def __init__(self, thresholds: Thresholds, lower: Tensor, upper: Tensor, memory: int) -> None:
-        rows, device = len(thresholds.offset) - 1, lower.device
+        self.rows, device = len(thresholds.offset) - 1, lower.device
         row, offset = thresholds.row, thresholds.offset
         most = int(offset.diff().max())
-        cells = FEWEST
-        while cells < min(MOST, 32 * most) and 2 * cells * rows * 4 <= memory:
-            cells *= 2
-        self.cells = cells
-        self.bins = len(lower) + rows
+        fine = FEWEST
+        while fine < min(MOST, 16 * most) and 2 * fine * (1 + BELOW) * self.rows * 4 <= memory:
+            fine *= 2
+        cells = self.cells = fine * (1 + BELOW)
         filled = offset.diff() > 0
-        low, high = torch.full((2, rows), torch.inf, dtype=lower.dtype, device=device)
+        low, high = torch.zeros((2, self.rows), dtype=lower.dtype, device=device)
         low[filled] = lower[offset[:-1][filled]]
         high[filled] = upper[offset[1:][filled] - 1]
-        span = torch.where(filled & (high > low), high - low, 1.0)
-        self.low = torch.where(filled, low, 0.0)
-        self.scale = (cells - 3) / span  # cell 0 lies below all edges, the last above
-        first, last = (self._cells(edge, self.low[row], self.scale[row]).long() for edge in (lower, upper))
-        steps = torch.zeros(rows, cells + 1, dtype=torch.int32, device=device)
-        one = torch.ones(len(row), dtype=torch.int32, device=device)
-        flat = steps.view(-1)
+        span = torch.where(high > low, high - low, 1.0)
+        self.scale = ((fine - 4) / span)[:, None]
+        self.low = (low - BELOW * fine / (fine - 4) * span)[:, None]
+        first, last = (self._cells(edge[:, None], row)[:, 0].long() for edge in (lower, upper))
+        steps = torch.zeros(self.rows, cells + 1, dtype=torch.int32, device=device)
+        flat, one = steps.view(-1), torch.ones(len(row), dtype=torch.int32, device=device)
         flat.index_add_(0, row * (cells + 1) + first, one)
         flat.index_add_(0, row * (cells + 1) + last + 1, -one)
         unsure = steps.cumsum(1, dtype=torch.int32)[:, :cells] > 0  # (R, cells)
         flat.zero_()
         flat.index_add_(0, row * (cells + 1) + last + 1, one)
         passed = steps.cumsum(1, dtype=torch.int32)[:, :cells]  # (R, cells) matches surely passed
-        bins = passed + (offset[:-1] + torch.arange(rows, device=device)).int()[:, None]
-        bins[unsure] = self.bins  # a bin of their own
-        self.table = bins.view(-1)
+        del steps, flat
+        self.bins = len(row) + self.rows
+        table = passed + (offset[:-1] + torch.arange(self.rows, device=device)).int()[:, None]
+        nothing = self.bins + torch.arange(cells, dtype=torch.int32, device=device) % SPREAD
+        table = torch.where(passed == 0, nothing, table)
+        self.unsure = self.bins + SPREAD  # the last bin
+        self.table = table.masked_fill_(unsure, self.unsure).view(-1)
+        self.first_cell = (cells * torch.arange(self.rows, device=device)).int()[:, None]  # (R, 1)
+        self._buffers = _Buffers(0, 0, lower.dtype)
 
-    def place(
-        self, scores: Tensor, rows: Tensor, most: float, times: Tensor | None = None
-    ) -> tuple[Tensor | None, tuple[Tensor, Tensor]]:
+    def place(self, scores: Tensor, times: Tensor | None = None) -> Placed:
         """Places the scores of a tile.
 
         Args:
-            scores: `(q, m)` of the edges' type, m a multiple of 8; -inf = none.
-            rows: The query of each row, `(q,)` long.
-            most: Share of unsure scores from which the work is not worth while.
+            scores: `(R, m)` of the edges' type, m a multiple of 8; -inf = none.
             times: How often each column counts, `(m,)` long; None = once.
 
         Returns:
-            Entries by bin, `(M + R,)` long, each query with one bin more than matches; None if more than the share
-            `most` are unsure. And rows and columns of the unsure ones, `(n,)` long each.
+            The entries by bin, and the scores that are unsure.
         """
-        cells = self._cells(scores, self.low[rows][:, None], self.scale[rows][:, None])  # (q, m)
-        cells += (rows.int() * self.cells)[:, None]
-        bins = torch.index_select(self.table, 0, cells.view(-1)).view(scores.shape)
-        unsure = bins == self.bins
-        if count_true(unsure) > most * scores.numel():
-            return None, (rows[:0], rows[:0])
-        total = torch.zeros(self.bins + 1, dtype=torch.int64, device=scores.device)
-        step = max(1, -(-len(rows) // torch.get_num_threads())) if scores.device.type == "cpu" else len(rows)
-        tallies: list[Tensor] = []
+        if self._buffers.bins.shape != scores.shape:
+            self._buffers = _Buffers(scores.shape[0], scores.shape[1], scores.dtype)
+        bins, unsure = self._buffers.bins, self._buffers.unsure
+        step = self._buffers.step
+        for a in range(0, self.rows, step):
+            b = min(a + step, self.rows)
+            offset, cells = self._buffers.offset[: b - a], self._buffers.cells[: b - a]
+            torch.sub(scores[a:b], self.low[a:b], out=offset)
+            offset.mul_(self.scale[a:b]).clamp_(0, self.cells - 1)
+            cells.copy_(offset)
+            cells.add_(self.first_cell[a:b])
+            torch.index_select(self.table, 0, cells.view(-1), out=bins[a:b].view(-1))
+            torch.ge(bins[a:b], self.unsure, out=unsure[a:b])
+        weight = None if times is None else times.double().expand(self.rows, -1).reshape(-1)
+        tally = torch.bincount(bins.view(-1), weight, minlength=self.unsure + 1)[: self.bins].long()
+        return Placed(tally, *true_places(unsure))
 
-        def tally(start: int) -> None:
-            mine = bins[start : start + step]
-            weight = None if times is None else times.double().expand(len(mine), -1).reshape(-1)
-            tallies.append(torch.bincount(mine.view(-1), weight, minlength=self.bins + 1))
+    def _cells(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Cell of each score, `(n, m)` with their queries `(n,)`, int32: the same steps as in `place`."""
+        cells: Tensor = (scores - self.low[rows]).mul_(self.scale[rows]).clamp_(0, self.cells - 1).int()
+        return cells
 
-        in_threads(tally, range(0, len(rows), step))
-        for one in tallies:
-            total += one.long()
-        return total[: self.bins], true_places(unsure)
 
-    def _cells(self, scores: Tensor, low: Tensor, scale: Tensor) -> Tensor:
-        return (scores - low).mul_(scale).add_(1.0).clamp_(0, self.cells - 1).int()
+class _Buffers:
+    """Memory for one tile, used again: fresh pages would cost more than the work."""
+
+    def __init__(self, rows: int, columns: int, dtype: torch.dtype) -> None:
+        self.step = max(1, AT_ONCE // max(1, columns))
+        held = min(rows, self.step)
+        self.offset = torch.empty(held, columns, dtype=dtype)
+        self.cells = torch.empty(held, columns, dtype=torch.int32)
+        self.bins = torch.empty(rows, columns, dtype=torch.int32)
+        self.unsure = torch.empty(rows, columns, dtype=torch.bool)

@@ -1,4 +1,8 @@
-"""The k nearest rows of each row, and its farthest one, without an N x N matrix."""
+"""The k nearest rows of each row, and its farthest one, without an N x N matrix.
+
+A float32 product proposes candidates. Whatever lies nearer together than its error bound allows is settled by exact
+distances; rows that stay open take a float64 product, and what that leaves open is sorted in full.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsreid.retrieval.distances import GRID, Distances, Part, on_grid
+from wsreid.retrieval.distances import GRID, Distances, Part
+from wsreid.retrieval.precision import full_float32
 
 SPARE = 8  # neighbours kept beyond the k: their distance proves that nothing nearer was dropped
+FAR = 4  # of the farthest
 Lists = np.ndarray[tuple[int, int], np.dtype[np.int64]]
-Floats2 = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +26,10 @@ class Neighbours:
 
     Attributes:
         index: Nearest first, equal distances by place, `(n, k)` int64: places in the list of columns.
-        distance: Their d, `(n, k)` float64, on the grid.
         farthest: The greatest d of each row to any column, `(n,)` float64, on the grid.
     """
 
     index: Lists
-    distance: Floats2
     farthest: np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
@@ -43,108 +46,171 @@ def nearest(distances: Distances, rows: Tensor, columns: Tensor | None, k: int) 
     Returns:
         The lists.
     """
-    search = _Search(distances, rows, columns, k)
-    search.run()
-    return search.result()
+    n = len(rows)
+    result = Neighbours(np.empty((n, k), dtype=np.int64), np.empty(n))
+    open_ = torch.arange(n, device=rows.device)
+    own = open_ if columns is None else None
+    columns = rows if columns is None else columns
+    for dtype in (torch.float32, torch.float64):
+        mine = own[open_] if own is not None else None
+        search = _Search(distances, rows[open_], columns, mine, k, dtype)
+        open_ = open_[search.settle(result, open_)]
+        if len(open_) == 0:
+            return result
+    _in_full(distances, rows, columns, own, open_, result)
+    return result
 
 
-class _Search:
-    """The running lists, known up to the error of the tiles."""
+class _Least:
+    """The least values of each row, of tiles that go by."""
 
-    def __init__(self, distances: Distances, rows: Tensor, columns: Tensor | None, k: int) -> None:
-        self.distances, self.rows, self.k, self.own = distances, rows, k, columns is None
-        self.columns = rows if columns is None else columns
-        n, m = len(rows), len(self.columns)
-        self.keep = min(m, k + SPARE)
-        self.best = torch.full((n, self.keep), torch.inf, dtype=torch.float64, device=rows.device)
-        self.place = torch.full((n, self.keep), -1, dtype=torch.int64, device=rows.device)
-        self.farthest = torch.full((n,), -torch.inf, dtype=torch.float64, device=rows.device)
+    def __init__(self, rows: int, keep: int, like: Tensor) -> None:
+        self.keep = keep
+        self.value = torch.full((rows, keep), torch.inf, dtype=like.dtype, device=like.device)
+        self.place = torch.full((rows, keep), -1, dtype=torch.int64, device=like.device)
 
-    def run(self) -> None:
-        side = self.distances.side
-        for start in range(0, len(self.rows), side):
-            a = self.distances.part(self.rows[start : start + side])
-            for first in range(start if self.own else 0, len(self.columns), side):
-                same = self.own and first == start
-                b = a if same else self.distances.part(self.columns[first : first + side])
-                tile = self.distances.tile(a, b)
-                self._offer(start, first, tile, diagonal=same)
-                if self.own and not same:
-                    self._offer(first, start, tile.T, diagonal=False)
-
-    def _offer(self, start: int, first: int, tile: Tensor, *, diagonal: bool) -> None:
+    def offer(self, start: int, first: int, tile: Tensor) -> None:
+        """Takes up a tile `(b, c)` whose upper left entry is that of row `start` and column `first`."""
         part = slice(start, start + len(tile))
-        if diagonal:
-            tile.fill_diagonal_(-1.0)  # before all others
-        self.farthest[part] = torch.maximum(self.farthest[part], tile.amax(dim=1))
-        value, place = self._candidates(part, tile)  # (b, c)
-        value = torch.cat([self.best[part], value], dim=1)
+        value, place = self._candidates(part, tile)  # (b, few)
+        if value.shape[1] == 0:
+            return
+        value = torch.cat([self.value[part], value], dim=1)
         place = torch.cat([self.place[part], place + first], dim=1)
-        self.best[part], chosen = torch.topk(value, self.keep, dim=1, largest=False, sorted=False)
+        self.value[part], chosen = torch.topk(value, self.keep, dim=1, largest=False, sorted=False)
         self.place[part] = place.gather(1, chosen)
 
     def _candidates(self, part: slice, tile: Tensor) -> tuple[Tensor, Tensor]:
         """What of a tile `(b, c)` may enter the lists: values and places in the tile, `(b, few)`, filled with inf."""
         width = min(self.keep, tile.shape[1])
-        row, column = torch.nonzero(tile < self.best[part].amax(dim=1, keepdim=True), as_tuple=True)
+        last = self.value[part].amax(dim=1, keepdim=True)
+        if bool(last.isinf().any()):  # the first tile of a row: selecting is quicker than listing
+            return _least(tile, width)
+        row, column = torch.nonzero(tile < last, as_tuple=True)
         count = torch.bincount(row, minlength=len(tile))
         most = int(count.max())
-        if most > width:  # the first tiles of a row: selecting is quicker than listing
-            value, place = torch.topk(tile, width, dim=1, largest=False, sorted=False)
-            return value, place
+        if most > 4 * width:
+            return _least(tile, width)
         within = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
         value = tile.new_full((len(tile), most), torch.inf)
         place = torch.zeros((len(tile), most), dtype=torch.int64, device=row.device)
         value[row, within], place[row, within] = tile[row, column], column
         return value, place
 
-    def result(self) -> Neighbours:
-        d, bound = self.distances, self.distances.bound
-        i, j = self.rows[:, None], self.columns[self.place]  # (n, 1), (n, keep)
-        last = self.best.amax(dim=1)  # nothing that was dropped is nearer than this
-        own = self.place == torch.arange(len(self.rows), device=i.device)[:, None] if self.own else None
+
+class _Search:
+    """Candidates of each row by a product in one type, and what its error leaves open."""
+
+    def __init__(
+        self, distances: Distances, rows: Tensor, columns: Tensor, own: Tensor | None, k: int, dtype: torch.dtype
+    ) -> None:
+        self.distances, self.rows, self.columns, self.own, self.k = distances, rows, columns, own, k
+        self.dtype, self.error = dtype, distances.error(dtype)
+        like = torch.empty(0, dtype=dtype, device=rows.device)
+        self.near = _Least(len(rows), min(len(columns), k + SPARE), like)
+        self.far = _Least(len(rows), min(len(columns), FAR), like)  # of -d
+        self._parts: dict[int, Part] = {}
+        with torch.no_grad(), full_float32(rows.device):
+            self._run()
+        self._parts.clear()
+
+    def _run(self) -> None:
+        side, symmetric = self.distances.side, self.own is not None and len(self.rows) == len(self.columns)
+        for start in range(0, len(self.rows), side):
+            a = self._column_part(start) if symmetric else self._part(self.rows, start)
+            for first in range(start if symmetric else 0, len(self.columns), side):
+                same = symmetric and first == start
+                tile = self.distances.tile(a, a if same else self._column_part(first))  # (b, c)
+                if self.own is not None:
+                    _fill_own(tile, self.own[start : start + side] - first)
+                self._offer(start, first, tile)
+                if symmetric and not same:
+                    self._offer(first, start, tile.T)
+
+    def _part(self, index: Tensor, start: int) -> Part:
+        return self.distances.part(index[start : start + self.distances.side], self.dtype)
+
+    def _column_part(self, first: int) -> Part:
+        """Part of the columns; all are kept where they take no more than half of the memory."""
+        found = self._parts.get(first)
+        if found is None:
+            found = self._part(self.columns, first)
+            if 2 * found.rows.element_size() * found.rows.shape[1] * len(self.columns) <= self.distances.memory:
+                self._parts[first] = found
+        return found
+
+    def _offer(self, start: int, first: int, tile: Tensor) -> None:
+        self.near.offer(start, first, tile)
+        self.far.offer(start, first, -tile)
+
+    def settle(self, result: Neighbours, names: Tensor) -> Tensor:
+        """Writes the lists, and returns which rows are open still.
+
+        Args:
+            result: Where the lists and the farthest go, at the rows `names`.
+            names: `(n,)` long.
+
+        Returns:
+            `(n,)` bool; what was written of an open row is not proven.
+        """
+        step = 2 * self.error + 2 / GRID  # values farther apart than this are in their true order
+        open_ = torch.zeros(len(self.rows), dtype=torch.bool, device=self.rows.device)
+        value, order = self.near.value.double().sort(dim=1)  # (n, keep)
+        place = self.near.place.gather(1, order)
+        if value.shape[1] < len(self.columns):
+            open_ = value[:, -1] - value[:, self.k - 1] <= step
+        gap = torch.nn.functional.pad(value.diff(dim=1), (1, 1), value=torch.inf)  # (n, keep + 1)
+        close = ((gap[:, :-1] <= step) | (gap[:, 1:] <= step)) & ~open_[:, None]  # (n, keep)
+        value[close] = self._exact(close, place)
+        result.index[names.cpu().numpy()] = _in_order(value, place)[:, : self.k].cpu().numpy()
+        far = -self.far.value.double()  # (n, FAR)
+        likely = far >= far.amax(dim=1, keepdim=True) - step
+        if far.shape[1] < len(self.columns):
+            open_ |= likely.all(dim=1)
+        likely &= ~open_[:, None]
+        far[likely] = self._exact(likely, self.far.place)
+        result.farthest[names.cpu().numpy()] = far.masked_fill(~likely, -torch.inf).amax(dim=1).cpu().numpy()
+        return open_
+
+    def _exact(self, mask: Tensor, place: Tensor) -> Tensor:
+        """Exact d of the marked candidates, `(P,)` float64."""
+        row, at = torch.nonzero(mask, as_tuple=True)
+        column = place[row, at]
+        d = self.distances.between(self.rows[row], self.columns[column])
+        if self.own is not None:
+            d[column == self.own[row]] = 0.0
+        return d
+
+
+def _least(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    found = torch.topk(tile, k, dim=1, largest=False, sorted=False)
+    return found.values, found.indices
+
+
+def _fill_own(tile: Tensor, own: Tensor) -> None:
+    """Puts each row before all others in its own list; `own` `(b,)` is its column in the tile, if it is there."""
+    row = torch.nonzero((own >= 0) & (own < tile.shape[1])).flatten()
+    tile[row, own[row]] = -1.0
+
+
+def _in_order(value: Tensor, place: Tensor) -> Tensor:
+    """Places `(n, keep)` by (value, place)."""
+    place, by_place = place.sort(dim=1)
+    return place.gather(1, value.gather(1, by_place).argsort(dim=1, stable=True))
+
+
+def _in_full(
+    d: Distances, rows: Tensor, columns: Tensor, own: Tensor | None, open_: Tensor, result: Neighbours
+) -> None:
+    """Sorts whole rows of exact distances."""
+    m, k = len(columns), result.index.shape[1]
+    for some in torch.split(open_, max(1, min(d.side, d.memory // (64 * m)))):
+        value = d.block(rows[some], columns)  # (b, m)
+        key = (value * GRID).long() * m + torch.arange(m, device=value.device)  # (b, m): sorts by (d, place)
         if own is not None:
-            self.best[own] = 0.0
-        value = d.settle(self.best, i, j)  # 0 is on the grid
-        index, distance = _sorted(value, self.place, own)
-        index, distance = index[:, : self.k], distance[:, : self.k]
-        beyond = on_grid(last - bound)
-        proven = beyond > distance[:, 1:].amax(dim=1) if self.k > 1 else beyond > distance[:, 0]
-        if self.own and self.k == 1:
-            proven = torch.ones_like(proven)
-        if self.keep == len(self.columns):
-            proven = torch.ones_like(proven)
-        farthest = on_grid(self.farthest - bound)
-        proven &= farthest == on_grid(self.farthest + bound)
-        result = Neighbours(index.cpu().numpy(), distance.cpu().numpy(), farthest.cpu().numpy())
-        self._in_full(torch.nonzero(~proven).flatten(), result)
-        return result
-
-    def _in_full(self, open_: Tensor, result: Neighbours) -> None:
-        """Sorts whole rows where the tiles' error left the list or the farthest column open."""
-        d, m = self.distances, len(self.columns)
-        for some in torch.split(open_, max(1, min(d.side, d.memory // (64 * m)))):
-            a = d.part(self.rows[some])
-            value = torch.empty((len(some), m), dtype=torch.float64, device=open_.device)
-            for first in range(0, m, d.side):
-                b: Part = d.part(self.columns[first : first + d.side])
-                value[:, first : first + d.side] = d.settle(d.tile(a, b), a.index[:, None], b.index)
-            if self.own:
-                value[torch.arange(len(some), device=open_.device), some] = 0.0
-            key = (value * GRID).long() * m + torch.arange(m, device=open_.device)  # (b, m): sorts by (d, place)
-            if self.own:
-                key[torch.arange(len(some), device=open_.device), some] = -1
-            place = torch.topk(key, self.k, dim=1, largest=False, sorted=True).indices  # (b, m) -> (b, k)
-            rows = some.cpu().numpy()
-            result.index[rows] = place.cpu().numpy()
-            result.distance[rows] = value.gather(1, place).cpu().numpy()
-            result.farthest[rows] = value.amax(dim=1).cpu().numpy()
-
-
-def _sorted(value: Tensor, place: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Sorts `(n, keep)` by (not own, value, place)."""
-    by_place = torch.argsort(place, dim=1)
-    value, place = value.gather(1, by_place), place.gather(1, by_place)
-    head = value if own is None else value.masked_fill(own.gather(1, by_place), -1.0)
-    order = torch.argsort(head, dim=1, stable=True)
-    return place.gather(1, order), value.gather(1, order)
+            here = torch.arange(len(some), device=value.device), own[some]
+            value[here], key[here] = 0.0, -1
+        place = torch.topk(key, k, dim=1, largest=False, sorted=True).indices  # (b, m) -> (b, k)
+        names = some.cpu().numpy()
+        result.index[names] = place.cpu().numpy()
+        result.farthest[names] = value.amax(dim=1).cpu().numpy()

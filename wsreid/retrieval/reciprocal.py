@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from wsreid.retrieval.distances import Distances
-from wsreid.retrieval.neighbours import Lists, Neighbours
+from wsreid.retrieval.neighbours import Lists
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -60,14 +60,17 @@ def mutual(lists: Lists, k: int) -> csr_array[Any, tuple[int, int]]:
 
 
 def weights(
-    sets: csr_array[Any, tuple[int, int]], neighbours: Neighbours, distances: Distances, nodes: torch.Tensor
+    sets: csr_array[Any, tuple[int, int]],
+    farthest: np.ndarray[tuple[int], np.dtype[np.float64]],
+    distances: Distances,
+    nodes: torch.Tensor,
 ) -> csr_array[Any, tuple[int, int]]:
     """V_i[j] = exp(-d_ij / max_l d_il) over R*(i), each row divided by its sum.
 
     Args:
         sets: R*, `(N, N)`, columns ascending in a row.
-        neighbours: The lists that the sets were made from, and the farthest d of each row.
-        distances: Where the d of pairs that stand in no list come from.
+        farthest: The greatest d of each row, `(N,)`.
+        distances: Where the d of the pairs come from.
         nodes: Row of each node in the table of `distances`, `(N,)` long.
 
     Returns:
@@ -78,16 +81,13 @@ def weights(
     n = sets.shape[0]
     row = np.repeat(np.arange(n, dtype=np.int64), np.diff(sets.indptr))  # (E,)
     column = sets.indices.astype(np.int64)
-    by_column = np.argsort(neighbours.index, axis=1)
-    listed = np.take_along_axis(neighbours.index, by_column, axis=1) + np.arange(n)[:, None] * n  # (N, L)
-    keys, known = listed.ravel(), np.take_along_axis(neighbours.distance, by_column, axis=1).ravel()
-    place = np.searchsorted(keys, row * n + column).clip(max=len(keys) - 1)
-    d = known[place]
-    missing = np.flatnonzero(keys[place] != row * n + column)
-    i, j = (nodes[torch.from_numpy(x[missing]).to(nodes.device)] for x in (row, column))
-    d[missing] = distances.exact(i, j).cpu().numpy()
-    scale = np.where(neighbours.farthest > 0, neighbours.farthest, 1.0)
-    weight = np.exp(-d / scale[row])
+    pairs, place = np.unique(np.minimum(row, column) * n + np.maximum(row, column), return_inverse=True)
+    first, second = pairs // n, pairs % n
+    d, two = np.zeros(len(pairs)), first != second  # (P,); a row is at distance 0 to itself
+    i, j = (nodes[torch.from_numpy(x[two]).to(nodes.device)] for x in (first, second))
+    d[two] = distances.between(i, j).cpu().numpy()
+    scale = np.where(farthest > 0, farthest, 1.0)
+    weight = np.exp(-d[place] / scale[row])  # (E,)
     total = np.add.reduceat(weight, sets.indptr[:-1])  # (N,); no set is empty: each row lists itself
     return csr_array((weight / total[row], sets.indices, sets.indptr), shape=sets.shape)
 

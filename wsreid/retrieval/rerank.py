@@ -10,21 +10,20 @@ import numpy as np
 import torch
 
 from wsreid.errors import ConfigError, FeatureError
-from wsreid.retrieval.checks import check_features
+from wsreid.retrieval.checks import check_features, check_finite
 from wsreid.retrieval.distances import Distances, check_metric
-from wsreid.retrieval.errors import NonFiniteFeaturesError, Side
 from wsreid.retrieval.features import Array, FeatureTable, Metric
 from wsreid.retrieval.free_memory import free_memory
 from wsreid.retrieval.jaccard import shared_weight
 from wsreid.retrieval.neighbours import nearest
 from wsreid.retrieval.reciprocal import expanded_sets, mean_of_nearest, weights
-from wsreid.retrieval.scores import row_norms
 from wsreid.retrieval.stacked import StackedTable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Floats32 = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Blocks = Iterator[tuple[int, int, Floats32]]
 
 
@@ -177,26 +176,16 @@ def rerank_distances(
             f"a matrix of {n_query} x {n_gallery} distances and its graph need about {needed / 2**20:,.0f} MiB, and "
             f"{free / 2**20:,.0f} MiB are there. Use evaluate(..., rerank=...), which needs no matrix."
         )
-    _check_finite(q, "query")
-    _check_finite(g, "gallery")
+    check_finite(q, "query", memory=memory)
+    check_finite(g, "gallery", memory=memory)
     result = np.empty((n_query, n_gallery), dtype=np.float32)
     for start, stop, block in reranked_distances(q, g, settings, metric=metric, memory=memory):
         result[start:stop] = block
     return result
 
 
-def _check_finite(table: FeatureTable, side: Side) -> None:
-    step = max(1, 2**22 // table.width)
-    bad: list[int] = []
-    for start in range(0, table.rows, step):
-        norms = row_norms(table.slice(start, min(start + step, table.rows)))
-        bad += (torch.nonzero(~torch.isfinite(norms.square())).flatten() + start).tolist()
-    if bad:
-        raise NonFiniteFeaturesError(side, tuple(bad))
-
-
 def _list_length(settings: KReciprocal) -> int:
-    return max(2 * settings.k1, settings.k1 + 1, settings.k2)  # beyond k1: where R* reaches, and no pair is looked up
+    return max(settings.k1 + 1, settings.k2)
 
 
 def _blocks(query: FeatureTable, gallery: FeatureTable, settings: KReciprocal, metric: Metric, memory: int) -> Blocks:
@@ -205,19 +194,19 @@ def _blocks(query: FeatureTable, gallery: FeatureTable, settings: KReciprocal, m
     distances = Distances(StackedTable(query, gallery), metric=metric, memory=memory // 2)
     n_query, n_gallery, device = query.rows, gallery.rows, query.device
     first, second = torch.arange(n_query, device=device), torch.arange(n_gallery, device=device) + n_query
-    chosen = np.arange(n_gallery)
+    chosen: slice | Ints = slice(None)
     farthest = None
     if settings.top is not None and settings.top < n_gallery:
         seen = nearest(distances, first, second, settings.top)
         chosen = np.unique(seen.index)
         farthest = np.maximum(seen.farthest, nearest(distances, first, None, 1).farthest)
-    nodes = torch.cat([first, second[torch.from_numpy(chosen).to(device)]])
+    nodes = torch.cat([first, second[chosen if isinstance(chosen, slice) else torch.from_numpy(chosen).to(device)]])
     v, near = _encodings(distances, nodes, settings)
     farthest = near if farthest is None else farthest
     scale = np.where(farthest > 0, farthest, 1.0)[:n_query, None]
     among, rows = csr_array(v[n_query:]), max(1, min(distances.side, memory // (64 * n_gallery)))
     for start, stop, shared in shared_weight(csr_array(v[:n_query]), among, rows=rows, memory=memory // 2):
-        result = _distance_block(distances, first[start:stop], second)  # (b, G)
+        result = distances.block(first[start:stop], second).cpu().numpy()  # (b, G)
         result *= settings.lam / scale[start:stop]
         shared /= 2 - shared
         result += 1 - settings.lam
@@ -231,17 +220,5 @@ def _encodings(
     """The rows V of the nodes, `(N, N)`, and each node's greatest distance, `(N,)`."""
     found = nearest(distances, nodes, None, min(len(nodes), _list_length(settings)))
     sets = expanded_sets(found.index, settings.k1)
-    v = weights(sets, found, distances, nodes)
+    v = weights(sets, found.farthest, distances, nodes)
     return mean_of_nearest(v, found.index, settings.k2), found.farthest
-
-
-def _distance_block(
-    distances: Distances, rows: torch.Tensor, columns: torch.Tensor
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    a = distances.part(rows)
-    block = np.empty((len(rows), len(columns)))
-    for start in range(0, len(columns), distances.side):
-        b = distances.part(columns[start : start + distances.side])
-        d = distances.settle(distances.tile(a, b), a.index[:, None], b.index)  # (b, c)
-        block[:, start : start + distances.side] = d.cpu().numpy()
-    return block

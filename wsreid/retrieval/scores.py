@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from wsreid.retrieval.features import Doubles, FeatureTable, Integers, Metric
 
 CACHE = 2**22  # bytes worked on at once where the work is elementwise: more only costs fresh pages
+PAIRS_CACHE = 2**23  # the same for pairs, whose pieces cost some calls each
 LARGEST = 1e150  # greatest norm whose square, and the sum of two of them, float64 holds
 MILD = (1e-10, 1e10)  # norms between which float32 products neither overflow nor lose digits
 
@@ -39,7 +41,7 @@ def pair_scores(
     """
     device, width = query.device, query.width
     scores = torch.empty(len(qi), dtype=torch.float64, device=device)
-    step = max(1, min(memory // 4, CACHE * (1 if device.type == "cpu" else 32)) // (32 * width))
+    step = max(1, min(memory // 4, PAIRS_CACHE * (1 if device.type == "cpu" else 128)) // (32 * width))
     starts = range(0, len(qi), step)
     if device.type == "cpu":
         q_index, g_index, out = qi.numpy(), gi.numpy(), scores.numpy()
@@ -113,8 +115,8 @@ def unit_rows(table: FeatureTable, start: int, stop: int) -> Tensor:
 def row_norms(rows: Tensor) -> Tensor:
     """Norms of `(N, D)` rows of any float type, `(N,)` float64, right to a few units in the last place."""
     norms = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
-    step = max(1, CACHE // (8 * rows.shape[1])) if rows.device.type == "cpu" else len(rows)
-    for start in range(0, len(rows), max(1, step)):
+    step = max(1, CACHE * (1 if rows.device.type == "cpu" else 8) // (8 * rows.shape[1]))
+    for start in range(0, len(rows), step):
         part = rows[start : start + step].double()
         norms[start : start + step] = torch.linalg.vector_norm(part, dim=1)  # (n, D) -> (n,)
     return norms
@@ -147,22 +149,56 @@ def row_sum(values: Tensor) -> Tensor:
 
 
 def pairwise_row_sum(values: Tensor) -> Tensor:
-    """`row_sum` from elementwise additions alone, for any device."""
-    width = values.shape[1]
-    if width > 128:
-        half = width // 2 - (width // 2) % 8
-        return pairwise_row_sum(values[:, :half]) + pairwise_row_sum(values[:, half:])
-    whole = width - width % 8 if width >= 8 else 0
-    if whole:
-        r = values[:, :8]
-        for start in range(8, whole, 8):
-            r = r + values[:, start : start + 8]  # (N, 8)
-        total = ((r[:, 0] + r[:, 1]) + (r[:, 2] + r[:, 3])) + ((r[:, 4] + r[:, 5]) + (r[:, 6] + r[:, 7]))  # (N,)
-    else:
-        total = torch.zeros_like(values[:, 0])
-    for column in range(whole, width):
-        total = total + values[:, column]
-    return total
+    """`row_sum` from elementwise additions alone, for any device; some forty of them, whatever the width."""
+    eights, rest = _leaves(values.shape[1], values.device)
+    entries = torch.nn.functional.pad(values, (0, 1)).T.contiguous()  # (N, D) -> (D + 1, N), the last row 0
+    r = entries[eights[0]]  # (8, L, N)
+    for more in eights[1:]:
+        r = r + entries[more]
+    for _ in range(3):
+        r = r[0::2] + r[1::2]  # (8, L, N) -> (4, L, N) -> (2, L, N) -> (1, L, N)
+    total = r[0]  # (L, N)
+    for more in rest:
+        total = total + entries[more]
+    while len(total) > 1:
+        total = total[0::2] + total[1::2]  # (L, N) -> (L / 2, N)
+    return total[0]
+
+
+@cache
+def _leaves(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Columns of the blocks of up to 128 entries that pairwise summation halves a row into.
+
+    Args:
+        width: D.
+        device: Where they go.
+
+    Returns:
+        The eight entries that each block adds in each step, `(s, 8, L)`, and those left over, `(t, L)`, for L blocks,
+        a power of two; column D, which holds 0, stands where a block has none.
+    """
+
+    def halves(start: int, stop: int, depth: int) -> list[tuple[int, int]]:
+        if depth == 0:
+            return [(start, stop)]
+        if stop - start <= 128:
+            return [(start, stop), *[(stop, stop)] * (2**depth - 1)]
+        middle = start + (stop - start) // 2 // 8 * 8
+        return halves(start, middle, depth - 1) + halves(middle, stop, depth - 1)
+
+    depth, longest = 0, width
+    while longest > 128:
+        depth, longest = depth + 1, longest - longest // 2 // 8 * 8
+    blocks = halves(0, width, depth)
+    steps = max(1, *((stop - start) // 8 for start, stop in blocks), 0)
+    over = max((stop - start) % 8 for start, stop in blocks)
+    eights = torch.full((steps, 8, len(blocks)), width)
+    rest = torch.full((over, len(blocks)), width)
+    for block, (start, stop) in enumerate(blocks):
+        whole = (stop - start) // 8 * 8
+        eights[: whole // 8, :, block] = torch.arange(start, start + whole).reshape(-1, 8)
+        rest[: stop - start - whole, block] = torch.arange(start + whole, stop)
+    return eights.to(device), rest.to(device)
 
 
 def root(values: Tensor) -> Tensor:
@@ -188,7 +224,19 @@ def in_threads(work: Callable[[int], None], items: Iterable[int]) -> None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="wsreid-retrieval")
+    """Threads whose own torch operations do not start further threads."""
+    started = Barrier(threads + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="wsreid-retrieval", initializer=begin)
+    for _ in range(threads):
+        pool.submit(lambda: None)
+    started.wait()
+    torch.set_num_threads(threads)  # what a thread sets for itself is also the default of all new ones
+    return pool
 
 
 if hasattr(os, "register_at_fork"):

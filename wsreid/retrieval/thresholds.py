@@ -26,6 +26,14 @@ class Thresholds:
         count = self.offset.diff()
         return torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
 
+    @property
+    def least(self) -> Tensor:
+        """Each query's least score, `(R,)` float64; inf = no match."""
+        least = torch.full((len(self.offset) - 1,), torch.inf, dtype=torch.float64, device=self.scores.device)
+        filled = self.offset.diff() > 0
+        least[filled] = self.scores[self.offset[:-1][filled]]
+        return least
+
     def part(self, start: int, stop: int) -> Thresholds:
         """Those of the queries `start` to `stop`."""
         bounds = self.offset[start : stop + 1]
@@ -55,6 +63,24 @@ class Thresholds:
             indices of `scores`; between them lie the ties.
         """
         return self._bisect(row, score, ties_go_on=False), self._bisect(row, score, ties_go_on=True)
+
+    def place_within(self, row: Tensor, score: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+        """Places scores that are known up to a bound.
+
+        Args:
+            row: Query of each score, `(n,)` long.
+            score: `(n,)` float64.
+            bound: How far it may lie from the exact score.
+
+        Returns:
+            Index of the first entry that is not below the score, `(n,)` long, and whether the score may lie on the
+            other side of an entry, `(n,)` bool.
+        """
+        passed = self._bisect(row, score, ties_go_on=False)
+        last = max(len(self.scores) - 1, 0)
+        above = torch.where(passed < self.offset[row + 1], self.scores[passed.clamp(max=last)], torch.inf)
+        below = torch.where(passed > self.offset[row], self.scores[(passed - 1).clamp(min=0)], -torch.inf)
+        return passed, (above - score <= bound) | (score - below <= bound)
 
     def _bisect(self, row: Tensor, score: Tensor, *, ties_go_on: bool) -> Tensor:
         low, high = self.offset[row], self.offset[row + 1]

@@ -66,8 +66,7 @@ def read_tile(
     norms = row_norms(rows)
     count = len(rows)
     padded = -(-count // LANES) * LANES
-    filled = norms[norms > 0]
-    if metric != "cosine" and len(filled) and not fits_float32(float(filled.min()), float(filled.max())):
+    if metric != "cosine" and not fits_float32(norms):
         return Tile(index, rows, norms, None)
     if buffer is None:
         buffer = torch.empty(padded, table.width, device=table.device)

@@ -17,7 +17,7 @@ from wsreid.retrieval.summary import summary
 
 RESULTS_FILE = "results.json"
 RETRIEVAL_FIGURES = ("R1", "R5", "R10", "mAP_step", "mAP_trapezoid", "mINP")
-SHOWN_TERMS = ("protocol", "metric", "ap", "junk", "ties")
+SHOWN_TERMS = ("protocol", "metric", "ap", "junk", "ties", "rerank", "expand")
 HEADS = {"raw": "raw", "per_bag": "bag", "over_set": "set"}
 REFINE_KINDS = tuple(HEADS)
 DRAWS, LEVEL, SEED = 1000, 0.95, 0  # of the intervals in tables and files
