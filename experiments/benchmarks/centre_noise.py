@@ -50,15 +50,18 @@ def distractors(rows: int, width: int, dtype: torch.dtype, device: torch.device,
     return out
 
 
-def plant(gallery: Tensor, queries: int, matches: int, similarity: float, seed: int) -> tuple[Tensor, Ids, Ids]:
+def plant(
+    gallery: Tensor, identities: int, matches: int, similarity: float, seed: int, queries: int = 1
+) -> tuple[Tensor, Ids, Ids]:
     """Puts each query's matches into the gallery: a centre and noise, as the query itself.
 
     Args:
         gallery: `(G, D)`, changed in place at random rows.
-        queries: Q.
-        matches: Matches a query.
+        identities: Number of identities that are asked for.
+        matches: Matches of each.
         similarity: Expected cosine of two rows of one identity.
         seed: Of the draws.
+        queries: Queries of each; there are Q in all.
 
     Returns:
         Queries `(Q, D)` of the gallery's type, their identities `(Q,)`, those of the gallery `(G,)`.
@@ -70,12 +73,13 @@ def plant(gallery: Tensor, queries: int, matches: int, similarity: float, seed: 
         noise: Tensor = torch.randn(*shape, width, generator=generator, device=device) * width**-0.5
         return noise
 
-    centre = draw(queries)  # (Q, D)
-    noise = draw(queries, matches + 1)  # (Q, k + 1, D)
+    centre = draw(identities)  # (I, D)
+    noise = draw(identities, queries + matches)  # (I, q + k, D)
     images = similarity**0.5 * centre[:, None] + (1 - similarity) ** 0.5 * noise
-    place = torch.randperm(rows, generator=generator, device=device)[: queries * matches]
-    gallery[place] = images[:, 1:].reshape(-1, width).to(gallery.dtype)  # (Q, k, D) -> (Q k, D)
-    q_pid = np.arange(queries)
-    g_pid: Ids = queries + np.arange(rows)
-    g_pid[place.cpu().numpy()] = np.repeat(q_pid, matches)
-    return images[:, 0].to(gallery.dtype).contiguous(), q_pid, g_pid
+    place = torch.randperm(rows, generator=generator, device=device)[: identities * matches]
+    gallery[place] = images[:, queries:].reshape(-1, width).to(gallery.dtype)  # (I, k, D) -> (I k, D)
+    pid = np.arange(identities)
+    g_pid: Ids = identities + np.arange(rows)
+    g_pid[place.cpu().numpy()] = np.repeat(pid, matches)
+    asked = images[:, :queries].reshape(-1, width)  # (I, q, D) -> (Q, D)
+    return asked.to(gallery.dtype).contiguous(), np.repeat(pid, queries), g_pid

@@ -131,26 +131,24 @@ def rows_of(name: str, size: tuple[int, int, int], repeats: int) -> Iterator[Row
     n_query, n_gallery, width = size
     gallery = distractors(n_gallery, width, torch.float32, CPU, seed=0)
     for seed, (rank1, matches) in enumerate(CASES):
-        matches = min(matches, n_gallery // n_query)
+        ids = min(n_query, n_gallery // 2 // matches)
         a = similarity_for(rank1, matches, n_gallery, width)
-        query, q_pid, g_pid = plant(gallery, n_query, matches, a, seed=seed + 1)
+        query, q_pid, g_pid = plant(gallery, ids, matches, a, seed=seed + 1, queries=n_query // ids)
         yield compare(name, f"{matches} matches", query, gallery, q_pid, g_pid, LIMITS[name], repeats)
     ids = max(1, min(n_query, n_gallery // 2 // 500))
     per_id, each = n_query // ids, min(500, n_gallery // 2 // ids)
-    for rank1 in (0.3, 0.9):
+    for rank1 in () if name == "market" else (0.3, 0.9):  # 500 are too many for so small a gallery
         a = similarity_for(rank1, each, n_gallery, width)
-        centres, pid, g_pid = plant(gallery, ids, each, a, seed=9)
-        # the queries of an identity: `plant` gives one; more are made as its matches are
-        query = centres.repeat_interleave(per_id, 0) * a + (a - a * a) ** 0.5 * distractors(
-            ids * per_id, width, torch.float32, CPU, seed=10
-        )
-        yield compare(
-            name, f"{each} matches", query, gallery, np.repeat(pid, per_id), g_pid, DENSE_LIMIT, min(repeats, 2)
-        )
+        query, q_pid, g_pid = plant(gallery, ids, each, a, seed=9, queries=per_id)
+        yield compare(name, f"{each} matches", query, gallery, q_pid, g_pid, DENSE_LIMIT, 1 + (width < 1000))
     noise = distractors(n_query, width, torch.float32, CPU, seed=11)
-    query, q_pid, g_pid = plant(gallery, n_query, 1, 0.5, seed=12)
-    gallery.mul_(1e-6).add_(gallery[:1] * 1e6)
-    yield compare(name, "collapsed, 1e-6 apart", gallery[:1] + noise * 1e-6, gallery, q_pid, g_pid, DENSE_LIMIT, 1)
+    _, q_pid, g_pid = plant(gallery, n_query, 1, 0.5, seed=12)
+    base = gallery[:1].clone()
+    # 1e-6 apart, cosines differ by 1e-12, near the error of a float64 product: the worst there is, shown at one size
+    for before, apart in ((1.0, 1e-2), (1e-2, 1e-6))[: 2 if name == "wide" else 1]:
+        gallery.sub_(base * (before < 1)).mul_(apart / before).add_(base)
+        case = f"collapsed, {apart:g} apart"
+        yield compare(name, case, base + noise * apart, gallery, q_pid, g_pid, DENSE_LIMIT, 1)
     gallery[:] = gallery[:1].clone()
     yield compare(name, "collapsed, constant", gallery[:n_query], gallery, q_pid, g_pid, DENSE_LIMIT, 1)
 

@@ -4,7 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsreid.retrieval.grid import Grid
+from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
+
+CPU = torch.device("cpu")
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,7 +27,7 @@ def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, sprea
     )
     lower = (thresholds.scores - zone).to(dtype)
     upper = (thresholds.scores + zone).to(dtype)
-    grid = Grid(thresholds, lower, upper, 2**22)
+    grid = Grid(thresholds, lower, upper, 2**22, Scratch(CPU))
     scores = torch.from_numpy(0.7 + 2 * (spread + zone) * rng.normal(size=(4, 64))).to(dtype)
     scores[:, -3:] = -torch.inf
     scores[0, :6] = torch.stack([lower[:3], upper[:3]]).flatten()
@@ -45,7 +48,7 @@ def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, sprea
 
 def test_columns_count_as_often_as_they_are_there():
     thresholds = Thresholds(torch.tensor([0.0]), torch.tensor([0, 1]))
-    grid = Grid(thresholds, torch.tensor([-0.1]), torch.tensor([0.1]), 2**20)
+    grid = Grid(thresholds, torch.tensor([-0.1]), torch.tensor([0.1]), 2**20, Scratch(CPU))
     scores = torch.tensor([[-1.0, 1.0, 0.0, -1.0, 2.0, -1.0, -1.0, -1.0]])
     placed = grid.place(scores, torch.tensor([1, 2, 4, 8, 16, 0, 0, 0]))
     assert placed.tally.tolist() == [0, 18]
@@ -55,5 +58,5 @@ def test_columns_count_as_often_as_they_are_there():
 def test_a_small_memory_gives_a_coarse_grid():
     edges = torch.linspace(0, 1, 2000)
     thresholds = Thresholds(edges, torch.tensor([0, 2000]))
-    assert Grid(thresholds, edges, edges, 2**20).cells == 3 * 8192
-    assert Grid(thresholds, edges, edges, 2**13).cells == 3 * 512
+    assert Grid(thresholds, edges, edges, 2**20, Scratch(CPU)).cells == 3 * 8192
+    assert Grid(thresholds, edges, edges, 2**13, Scratch(CPU)).cells == 3 * 512

@@ -4,7 +4,7 @@ import torch
 
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.precision import full_float32
-from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32
+from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32, product64
 from wsreid.retrieval.scores import pair_scores, scaled_rows
 from wsreid.retrieval.tiles import read_tile
 
@@ -22,7 +22,7 @@ def test_products_stay_within_their_bounds(metric, width):
     tiles = [read_tile(t, 0, t.rows, torch.ones(t.rows, dtype=torch.bool), metric) for t in (q, g)]
     with full_float32(CPU):
         fast = product32(tiles[0].quick[:8], tiles[1].quick[:60])
-    wide = scaled_rows(q, torch.arange(8), metric)[0] @ scaled_rows(g, torch.arange(60), metric)[0].T
+    wide = product64(scaled_rows(q, torch.arange(8), metric)[0], scaled_rows(g, torch.arange(60), metric)[0])
     if metric == "euclidean":
         fast = fast.mul(2).sub(tiles[1].norms.square().float())
         wide = 2 * wide - tiles[1].norms.square()

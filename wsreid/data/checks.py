@@ -16,6 +16,7 @@ from wsreid.errors import DataError
 _log = logging.getLogger(__name__)
 
 _SHOWN: Final = 10
+_NAMED: Final = 5
 
 
 def check_root(manifest: Manifest) -> None:
@@ -100,7 +101,7 @@ def check_matches(manifest: Manifest, query: NDArray[np.int64], gallery: NDArray
         f"{int((~known).sum())} show an identity that the gallery does not have, {int(known.sum())} an identity that "
         f"the gallery has from the query's own camera alone"
     )
-    example = manifest.file(int(lost[0]))
+    example = ", ".join(manifest.file(int(row)) for row in lost[:_NAMED]) + (", ..." if len(lost) > _NAMED else "")
     if not matched.any():
         raise DataError(
             f"{stage}: none of the {len(query)} queries has a match in the gallery of {len(gallery)} images: {cause} "

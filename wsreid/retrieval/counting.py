@@ -11,6 +11,7 @@ from torch import Tensor
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.placing import QueryBlock
 from wsreid.retrieval.precision import full_float32
+from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
 from wsreid.retrieval.tiles import LANES, Tile, read_tile
 
@@ -87,12 +88,23 @@ def count_better(
         known = torch.ones(gallery.rows, dtype=torch.bool, device=query.device)
     held, in_block, columns = _tile_sizes(query, memory, len(thresholds.scores))
     totals: list[Counts] = []
+    scratch = Scratch(query.device)
     with torch.no_grad(), full_float32(query.device):
         for first in range(0, query.rows, held):
             last = min(first + held, query.rows)
+            starts = range(first, last, in_block)
             blocks = [
-                QueryBlock(query, gallery, start, thresholds.part(start, min(start + in_block, last)), metric, memory)
-                for start in range(first, last, in_block)
+                QueryBlock(
+                    query,
+                    gallery,
+                    start,
+                    thresholds.part(start, min(start + in_block, last)),
+                    metric,
+                    memory,
+                    memory // 4 // len(starts),
+                    scratch,
+                )
+                for start in starts
             ]
             wanted = [block for block in blocks if len(block.thresholds.scores)]
             for tile in _tiles(gallery, known, columns, metric) if wanted else ():

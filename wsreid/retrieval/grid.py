@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wsreid.retrieval.masks import true_places
+from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
 
 FEWEST, MOST = 512, 8192  # cells between a query's lowest edge and its highest
@@ -44,9 +45,10 @@ class Grid:
         lower: Lower edge of each match, `(M,)` float32 or float64: the type of the scores.
         upper: Upper edge of each match, `(M,)`.
         memory: Bytes that the table may take.
+        scratch: Working memory.
     """
 
-    def __init__(self, thresholds: Thresholds, lower: Tensor, upper: Tensor, memory: int) -> None:
+    def __init__(self, thresholds: Thresholds, lower: Tensor, upper: Tensor, memory: int, scratch: Scratch) -> None:
         self.rows, device = len(thresholds.offset) - 1, lower.device
         row, offset = thresholds.row, thresholds.offset
         most = int(offset.diff().max())
@@ -78,7 +80,7 @@ class Grid:
         self.unsure = self.bins + SPREAD  # the last bin
         self.table = table.masked_fill_(unsure, self.unsure).view(-1)
         self.first_cell = (cells * torch.arange(self.rows, device=device)).int()[:, None]  # (R, 1)
-        self._buffers = _Buffers(0, 0, lower.dtype)
+        self._scratch = scratch
 
     def place(self, scores: Tensor, times: Tensor | None = None) -> Placed:
         """Places the scores of a tile.
@@ -90,13 +92,15 @@ class Grid:
         Returns:
             The entries by bin, and the scores that are unsure.
         """
-        if self._buffers.bins.shape != scores.shape:
-            self._buffers = _Buffers(scores.shape[0], scores.shape[1], scores.dtype)
-        bins, unsure = self._buffers.bins, self._buffers.unsure
-        step = self._buffers.step
+        columns = scores.shape[1]
+        step = max(1, AT_ONCE // max(1, columns))
+        bins = self._scratch.take("bins", (self.rows, columns), torch.int32)
+        unsure = self._scratch.take("unsure", (self.rows, columns), torch.bool)
+        offsets = self._scratch.take("offset", (step, columns), scores.dtype)
+        numbers = self._scratch.take("cells", (step, columns), torch.int32)
         for a in range(0, self.rows, step):
             b = min(a + step, self.rows)
-            offset, cells = self._buffers.offset[: b - a], self._buffers.cells[: b - a]
+            offset, cells = offsets[: b - a], numbers[: b - a]
             torch.sub(scores[a:b], self.low[a:b], out=offset)
             offset.mul_(self.scale[a:b]).clamp_(0, self.cells - 1)
             cells.copy_(offset)
@@ -111,15 +115,3 @@ class Grid:
         """Cell of each score, `(n, m)` with their queries `(n,)`, int32: the same steps as in `place`."""
         cells: Tensor = (scores - self.low[rows]).mul_(self.scale[rows]).clamp_(0, self.cells - 1).int()
         return cells
-
-
-class _Buffers:
-    """Memory for one tile, used again: fresh pages would cost more than the work."""
-
-    def __init__(self, rows: int, columns: int, dtype: torch.dtype) -> None:
-        self.step = max(1, AT_ONCE // max(1, columns))
-        held = min(rows, self.step)
-        self.offset = torch.empty(held, columns, dtype=dtype)
-        self.cells = torch.empty(held, columns, dtype=torch.int32)
-        self.bins = torch.empty(rows, columns, dtype=torch.int32)
-        self.unsure = torch.empty(rows, columns, dtype=torch.bool)

@@ -10,8 +10,9 @@ from torch import Tensor
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.grid import Grid
 from wsreid.retrieval.masks import count_true, true_places
-from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32
+from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32, product64
 from wsreid.retrieval.scores import divide_rows, pair_scores, row_norms, scaled_rows
+from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Edges, Thresholds
 from wsreid.retrieval.tiles import LANES, Tile, distinct_rows
 
@@ -33,7 +34,9 @@ class QueryBlock:
         start: The block's first query.
         thresholds: The matches of its queries.
         metric: The similarity.
-        memory: Bytes that the working arrays may take.
+        memory: Bytes that passing arrays may take.
+        table_memory: Bytes that its own table may take.
+        scratch: Working memory, which blocks share.
     """
 
     def __init__(
@@ -44,9 +47,12 @@ class QueryBlock:
         thresholds: Thresholds,
         metric: Metric,
         memory: int,
+        table_memory: int,
+        scratch: Scratch,
     ) -> None:
         self.query, self.gallery, self.start = query, gallery, start
         self.thresholds, self.metric, self.memory = thresholds, metric, memory
+        self._table_memory = table_memory
         self.rows = len(thresholds.offset) - 1
         device = thresholds.scores.device
         self.passes = torch.zeros(len(thresholds.scores) + self.rows, dtype=torch.int64, device=device)
@@ -55,7 +61,7 @@ class QueryBlock:
         self._open: list[tuple[Tensor, Tensor, Tensor]] = []
         self._n_open = 0
         self.gridded = self.crowded = False
-        self._scores: Tensor | None = None
+        self._scratch = scratch
         self._rows64: Tensor | None = None
         self._edges: dict[float, Edges] = {}
         self._grids: dict[float, Grid] = {}
@@ -84,7 +90,9 @@ class QueryBlock:
         if found is None:
             self.gridded = True
             if bound not in self._grids:
-                self._grids = {bound: Grid(self.thresholds, edges.lower, edges.upper, self.memory // 4)}
+                self._grids = {
+                    bound: Grid(self.thresholds, edges.lower, edges.upper, self._table_memory, self._scratch)
+                }
             placed = self._grids[bound].place(scores)
             tally, row, values, column = placed.tally, placed.row, scores[placed.row, placed.column], placed.column
         else:
@@ -131,9 +139,9 @@ class QueryBlock:
 
     def _product(self, quick: Tensor, rows: Tensor, tile: Tile) -> Tensor:
         padded = len(rows)
-        if self._scores is None or self._scores.shape[1] != padded:
-            self._scores = torch.empty(self.rows, padded, device=self.query.device)
-        scores = product32(quick, rows, out=self._scores)  # (q, D), (m, D) -> (q, m)
+        scores = product32(
+            quick, rows, out=self._scratch.take("scores", (self.rows, padded))
+        )  # (q, D), (m, D) -> (q, m)
         if self.metric == "euclidean":
             square = torch.zeros(padded, device=scores.device)
             square[: len(tile.norms)] = tile.norms.square().float()
@@ -162,7 +170,7 @@ class QueryBlock:
         for start in range(0, len(place), step):
             index, times = tile.index[place[start : start + step]], weight[start : start + step]
             g, square = scaled_rows(self.gallery, index, self.metric)  # (g, D)
-            scores = self._rows64 @ g.T  # (q, D), (g, D) -> (q, g)
+            scores = product64(self._rows64, g)  # (q, D), (g, D) -> (q, g)
             longest = 1.0 if self.metric == "cosine" else float(square.max().sqrt())
             if self.metric == "euclidean":
                 scores.mul_(2).sub_(square)
@@ -182,7 +190,7 @@ class QueryBlock:
         else:
             if zone not in self._grids:
                 edge = self.thresholds.scores
-                self._grids = {zone: Grid(self.thresholds, edge - zone, edge + zone, self.memory // 4)}
+                self._grids = {zone: Grid(self.thresholds, edge - zone, edge + zone, self._table_memory, self._scratch)}
             placed = self._grids[zone].place(scores, times)
             self.passes += placed.tally
             row, column = placed.row, placed.column
