@@ -4,7 +4,7 @@ import torch
 
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.precision import full_float32
-from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32, product64
+from wsreid.retrieval.products import block_of, error_bound, error_bound64, fits_float32, product32, product64
 from wsreid.retrieval.scores import pair_scores, scaled_rows
 from wsreid.retrieval.tiles import read_tile
 
@@ -29,12 +29,15 @@ def test_products_stay_within_their_bounds(metric, width):
     qi, gi = torch.meshgrid(torch.arange(8), torch.arange(60), indexing="ij")
     exact = pair_scores(q, g, qi.flatten(), gi.flatten(), metric=metric, memory=2**24).reshape(8, 60)
     longest = (1.0, 1.0) if metric == "cosine" else (tiles[0].longest, tiles[1].longest)
-    assert float((fast - exact).abs().max()) <= error_bound(width, metric, *longest)
+    bound = error_bound(width, metric, *longest, block_of(tiles[0].quick))
+    assert float((fast - exact).abs().max()) <= bound <= error_bound(width, metric, *longest)
     assert float((wide - exact).abs().max()) <= error_bound64(width, metric, *longest)
 
 
-def test_the_bound_is_the_documented_one():
+def test_the_bounds_are_the_documented_ones():
     assert error_bound(2048, "cosine", 1.0, 1.0) == pytest.approx(1.6e-5, rel=0.05)
+    assert error_bound(2048, "cosine", 1.0, 1.0, 64) == pytest.approx(6.1e-6, rel=0.05)
+    assert all(error_bound(d, "dot", 1, 1, 64) <= error_bound(d, "dot", 1, 1) for d in (1, 64, 100, 256, 2048, 16384))
 
 
 def test_only_mild_norms_fit_float32():

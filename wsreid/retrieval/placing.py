@@ -10,7 +10,7 @@ from torch import Tensor
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.grid import Grid
 from wsreid.retrieval.masks import count_true, true_places
-from wsreid.retrieval.products import error_bound, error_bound64, fits_float32, product32, product64
+from wsreid.retrieval.products import block_of, error_bound, error_bound64, fits_float32, product32, product64
 from wsreid.retrieval.scores import divide_rows, pair_scores, row_norms, scaled_rows
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Edges, Thresholds
@@ -80,7 +80,7 @@ class QueryBlock:
             self._add_in_float64(tile)
             return
         longest = 1.0 if self.metric == "cosine" else _power_of_two_above(tile.longest)
-        bound = error_bound(self.query.width, self.metric, self.longest, longest)
+        bound = error_bound(self.query.width, self.metric, self.longest, longest, block_of(self.quick))
         if bound not in self._edges:
             self._edges = {bound: self.thresholds.edges(bound)}
         edges = self._edges[bound]
