@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from wsreid.cli import main
+from wsreid.cli.evaluate_options import _READ_BY
 from wsreid.errors import ConfigError, FeatureError, WsreidError
 from wsreid.retrieval import RetrievalResult, evaluate, summary
 from wsreid.retrieval.errors import NonFiniteFeaturesError
 from wsreid.retrieval.expansion import QueryExpansion
 from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.search_settings import SearchSettings
 from wsreid.retrieval.verification import verify
 
 IDS = 24
@@ -176,6 +178,25 @@ def test_numbers_may_lie_in_a_csv_file_of_any_name(sides, files):
     assert set(hashes) == {"q.npy", "numbers.csv"}
 
 
+def test_every_setting_of_an_index_is_known_to_some_kind():
+    assert set(_READ_BY) | {"kind"} == set(SearchSettings.__dataclass_fields__)
+
+
+def test_settings_and_their_switch_may_agree(files):
+    assert run("--rerank", "true", "--rerank.k1", "7").options.reranking.k1 == 7
+
+
+@pytest.mark.parametrize("side", ["q", "g"])
+def test_a_changed_byte_is_not_scored(side, sides, files):
+    path = files / f"{side}.npz"
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(sides["qg".index(side)]["features"].tobytes()) + 5] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(FeatureError, match=rf"{side}\.npz is damaged: features .*Copy or write it again"):
+        run()
+    assert not list(files.glob("*.json"))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     {
@@ -203,6 +224,18 @@ def test_numbers_may_lie_in_a_csv_file_of_any_name(sides, files):
         "--output q.npz": "--output q.npz: there is such a file, and it is no evaluation",
         "--output .": "this is a folder",
         "--output q.npz/x.json": "q.npz is no folder that can be written",
+        "--save x.json --output ./x.json": "--save x.json: the figures (--output) go into this file",
+        "--save g-evaluation.json": "the figures (--output) go into this file",
+        "--seed -1": "--seed -1: expected at least 0",
+        "--seed 1": "--seed 1: no draws but those of --protocol cuhk03_classic",
+        "--verification": "--verification: write --verification true.",
+        "--verification --topk 3": "--verification: write --verification true.",
+        "--rerank": "--rerank: write --rerank true, or settings",
+        "--rerank false --rerank.k1 7": "--rerank false: it stands beside --rerank.k1. Leave one of them out",
+        "--rerank.k1 7 --rerank=False": "--rerank False: it stands beside --rerank.k1",
+        "--expand.k 7 --expand true": "--expand true: it stands beside --expand.k",
+        "--index.nlist 8": "--index.nlist 8: --index exact does not read it. It goes with --index ivf or pq.",
+        "--index ivf --topk 3 --index.m 8": "--index.m 8: --index ivf does not read it. It goes with --index pq.",
         "--save q.npz": "--save q.npz: there is such a file, and it is no retrieval result",
         "stray": "unrecognized arguments: stray",
     }.items(),

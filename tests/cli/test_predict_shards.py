@@ -135,6 +135,20 @@ def test_features_of_another_network_data_or_type_are_not_mixed(predict, tmp_pat
     assert rows == []
 
 
+def test_a_damaged_shard_is_not_kept(predict, tmp_path):
+    predict()
+    shard = shard_files(tmp_path / "run" / "features" / "gallery")[0]
+    whole = bytearray(shard.read_bytes())
+    whole[whole.index(np.load(shard)["features"].tobytes())] ^= 1
+    shard.write_bytes(whole)
+    with pytest.raises(FeatureError, match=rf"{shard.name} is damaged.*Remove that file and run the same predict"):
+        predict()
+    shard.unlink()
+    _, rows = predict()
+    assert rows == np.load(shard)["row"].tolist()
+    assert len(read_features(shard.parent).pid) == 10
+
+
 def test_a_limited_prediction_is_no_whole_one_and_can_go_on(predict, tmp_path, capsys):
     predict("--trainer.limit_predict_batches", "2")
     assert "4 of 8 images (0 from before); ONLY A PART" in capsys.readouterr().out

@@ -120,7 +120,7 @@ def test_lists_agree_and_faiss_may_be_missing(gpu, problem, monkeypatch):
 
 
 def test_ranks_that_differ_from_the_cpus_are_told(gpu, monkeypatch):
-    real = gpu.evaluate
+    real, before = gpu.evaluate, torch.are_deterministic_algorithms_enabled()
     calls: list[int] = []
 
     def wrong_every_second_time(*args, **kwargs):
@@ -133,7 +133,7 @@ def test_ranks_that_differ_from_the_cpus_are_told(gpu, monkeypatch):
     assert set(gpu.same_as_cpu(CPU, 0).values()) == {"same", ""}
     monkeypatch.setattr(gpu, "evaluate", wrong_every_second_time)
     assert set(gpu.same_as_cpu(CPU, 0).values()) == {"DIFFERENT", ""}
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == before
 
 
 def test_without_a_gpu_it_says_so_and_ends_well(gpu, capsys, monkeypatch):

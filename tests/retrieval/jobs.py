@@ -124,6 +124,13 @@ def score_part(group, p, part, options):
 def score_spoilt(group, p, what):
     if what == "query":
         p.query[1, 0] = np.nan
+    elif what == "half of the queries":
+        mine = np.arange(len(p.query)) % group.size == group.rank
+        p.query, p.q_pid, p.q_cam = p.query[mine], p.q_pid[mine], p.q_cam[mine]
+    elif group.rank == 1 and what == "another metric":
+        return score_part(group, p, np.arange(len(p.gallery)) % group.size, {"metric": "euclidean"})
+    elif group.rank == 1 and what == "other query identities":
+        p.q_pid = np.roll(p.q_pid, 1)
     elif group.rank == 1 and what == "gallery":
         p.gallery[4, 0] = np.inf
     elif group.rank == 1:
@@ -190,3 +197,16 @@ def recover_by_metric(group, wrong, p):
     feed(metric, p, np.arange(7), np.arange(40), ())
     metric.compute()
     return error, metric.result
+
+
+def refuse_by_metric(group, p):
+    """What a metric says of features, the image of place i being row 100 + i, that it cannot rank."""
+    metric = RetrievalMetric(process_group=group._group)
+    for side, *numbers in (("query", p.query, p.q_pid, p.q_cam), ("gallery", p.gallery, p.g_pid, p.g_cam)):
+        own = np.arange(group.rank, len(numbers[0]), group.size)
+        metric.update(*(torch.from_numpy(x[own]) for x in numbers), torch.from_numpy(own + 100), side)
+    try:
+        metric.compute()
+    except WsreidError as found:
+        return str(found)
+    return "nothing"

@@ -59,7 +59,14 @@ def test_a_group_of_one_is_no_group(problem):
 
 @pytest.mark.parametrize(
     ("spoil", "kind"),
-    [("gallery", "NonFiniteFeaturesError"), ("query", "NonFiniteFeaturesError"), ("pid", "FeatureError")],
+    [
+        ("gallery", "NonFiniteFeaturesError"),
+        ("query", "NonFiniteFeaturesError"),
+        ("pid", "FeatureError"),
+        ("half of the queries", "FeatureError"),
+        ("another metric", "FeatureError"),
+        ("other query identities", "FeatureError"),
+    ],
 )
 def test_what_is_wrong_on_one_process_is_raised_on_all(pool, problem, spoil, kind):
     began = time.monotonic()

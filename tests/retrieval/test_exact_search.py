@@ -117,10 +117,10 @@ def test_without_faiss_torch_finds_the_same_and_says_so(metric, monkeypatch, cap
     p = make_problem(images=500, width=20)
     with_faiss = search(p, np.arange(500), 9, metric)
     monkeypatch.setattr(exact_search, "faiss_or_none", lambda: None)
-    exact_search._search_by_faiss.cache_clear()
+    exact_search._warn_without_faiss.cache_clear()
     try:
         without = search(p, np.arange(500), 9, metric, memory=2**16)
     finally:
-        exact_search._search_by_faiss.cache_clear()
+        exact_search._warn_without_faiss.cache_clear()
     assert all(np.array_equal(a, b) for a, b in zip(with_faiss, without, strict=True))
     assert "pip install faiss-cpu" in caplog.text

@@ -54,7 +54,7 @@ def test_what_cannot_be_expanded_is_refused():
     for wrong in ({"k": -1}, {"alpha": -1.0}, {"alpha": float("nan")}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             QueryExpansion(**wrong)
-    with pytest.raises(ConfigError, match="40 images"):
+    with pytest.raises(ConfigError, match=r"expand\.k=41: the gallery has 40 images"):
         expand(make_problem(0), QueryExpansion(41))
     with pytest.raises(ConfigError, match="cosine"):
         expand(make_problem(0), QueryExpansion(3), metric="euclidean")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wsreid.errors import FeatureError
+from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval import evaluate
 from wsreid.retrieval.faiss_topk import topk
 
@@ -42,3 +42,8 @@ def test_lists_of_a_result_leave_junk_out(metric, k):
 def test_k_beyond_the_gallery_is_refused(problem):
     with pytest.raises(FeatureError, match="k=41"):
         topk(problem.query, problem.gallery, 41)
+
+
+def test_an_unknown_metric_is_refused(problem):
+    with pytest.raises(ConfigError, match="metric='l2': expected one of cosine, dot, euclidean"):
+        topk(problem.query, problem.gallery, 3, "l2")

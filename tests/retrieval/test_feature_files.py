@@ -111,6 +111,37 @@ def test_parquet_lists_of_any_kind(tmp_path, kind):
     check(found, np.dtype(kind.value_type.to_pandas_dtype()))
 
 
+def test_whole_numbers_may_be_floats(tmp_path):
+    np.save(tmp_path / "q.npy", TABLE)
+    write_csv(
+        tmp_path / "q.csv",
+        "\ufeffpid,camera,row",
+        *(f"{float(p)},{c},{r}.0" for p, c, r in zip(PID, CAMERA, ROW, strict=True)),
+    )
+    check(read_features(tmp_path / "q.npy"))
+    columns = {"pid": PID.astype(float), "camera": CAMERA.astype(np.float16), "row": ROW.astype(np.float32)}
+    check(read_features(write_npz(tmp_path / "q.npz", **columns)))
+    columns["camera"] = columns["camera"].astype(np.float32)
+    check(read_features(write_parquet(tmp_path / "q.parquet", pa.list_(pa.float32()), **columns)))
+
+
+def flip(path, content):
+    """Changes one bit in the middle of bytes of a file."""
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(content) + len(content) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("name", "values"), [("features", TABLE), ("row", ROW)])
+def test_a_changed_byte_of_an_npz_file_is_found(tmp_path, name, values):
+    path = write_npz(tmp_path / "q.npz")
+    read_features(path).check()
+    file = read_features(path) if name == "features" else None
+    flip(path, values.tobytes())
+    with pytest.raises(FeatureError, match=rf"q\.npz.*{name}.*rite it again"):
+        (file or read_features(path)).check()
+
+
 def test_parquet_in_several_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr("wsreid.retrieval.parquet_features._BATCH", 2)
     table = pa.table({"features": pa.array(TABLE.tolist(), pa.list_(pa.float32())), "pid": PID, "row": ROW})
@@ -141,7 +172,13 @@ NPZ_PROBLEMS = {
     "empty": ({"features": TABLE[:0], "pid": PID[:0]}, r"empty: features of shape \(0, 5\)"),
     "no width": ({"features": TABLE[:, :0]}, r"empty: features of shape \(7, 0\)"),
     "named ids": ({"pid": np.array(["anna"] * 7)}, "pid must be whole numbers, got <U4.*Number the names first"),
-    "broken ids": ({"pid": PID + 0.5}, "pid must be whole numbers, got float64"),
+    "broken ids": (
+        {"pid": np.where(np.isin(PID, [-1, -1000]), PID + 0.5, PID)},
+        "pid must be whole.*feature 2 is -0.5, 2 in all",
+    ),
+    "nan ids": ({"pid": np.where(PID == 0, np.nan, PID)}, "feature 3 is nan, 1 in all are none. Unknown is -1"),
+    "infinite cameras": ({"camera": np.where(PID == 9, np.inf, CAMERA)}, "camera must be whole.*feature 6 is inf"),
+    "rounded ids": ({"pid": np.full(7, 2**25, np.float32)}, r"at most 2\^24 as float32"),
     "few ids": ({"pid": PID[:6]}, r"7 features need pid of shape \(7,\), got \(6,\)"),
     "few cameras": ({"camera": CAMERA[:3]}, r"7 features need camera of shape \(7,\), got \(3,\)"),
     "one row": ({"row": np.array(5)}, r"7 features need row of shape \(7,\), got \(\)"),
@@ -242,9 +279,17 @@ def test_paths_that_lead_nowhere(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("pid,camera", *("1,x" for _ in range(7))), "could not convert string 'x'.*row 0"),
-        (("pid,camera", "1,1", "1,", "1,1"), "could not convert string ''.*row 1.*Unknown is -1"),
-        (("pid", "1.5"), "could not convert string '1.5'"),
+        (
+            ("pid,camera", *("1,x" for _ in range(7))),
+            r"q\.csv, line 2: camera is 'x', which is no whole number\. Unknown is -1\.$",
+        ),
+        (("pid,camera", "1,1", "1,", "1,1"), "line 3: camera is ''"),
+        (("pid", "1.5"), "line 2: pid is '1.5'"),
+        (("pid", "1", "", "nan"), "line 4: pid is 'nan'"),
+        (("pid", "1_0"), "line 2: pid is '1_0'"),
+        (("pid,camera", "1,1", "1"), "line 3 has 1 cells"),
+        (("pid", str(2**63)), "line 2: pid is 9223372036854775808, which does not fit"),
+        (("pid", "1e17"), "line 2: pid is '1e17'"),
         (("name,camera", "a,1"), "no pid.*here are name, camera"),
         (("pid", "1", "2"), r"7 features need pid of shape \(7,\), got \(2,\)"),
         (("pid",), r"7 features need pid of shape \(7,\), got \(0,\)"),

@@ -198,6 +198,31 @@ def test_a_damaged_shard_is_named(tmp_path):
     assert folder.done().tolist() == [0, 1]
 
 
+def test_a_changed_byte_of_a_shard_is_found_when_it_is_to_be_kept_or_scored(tmp_path):
+    folder = folder_at(tmp_path, range(4))
+    fill(folder, [0, 1], [2, 3])
+    folder.finish(unreadable=0)
+    last = shard_files(tmp_path)[1]
+    assert folder.done(verify=True).tolist() == [0, 1, 2, 3]
+    whole = bytearray(last.read_bytes())
+    whole[whole.index(features_of([2, 3]).tobytes())] ^= 1
+    last.write_bytes(whole)
+    for ask in (lambda: folder.done(verify=True), lambda: read_features(tmp_path).check()):
+        with pytest.raises(
+            FeatureError, match=rf"{last.name} is damaged: features .*Remove that file and run the same"
+        ):
+            ask()
+
+
+def test_a_side_with_all_its_images_is_whole_though_the_other_is_not(tmp_path):
+    query, gallery = (folder_at(tmp_path / side, range(3)) for side in ("query", "gallery"))
+    fill(query, [0, 1, 2])
+    fill(gallery, [0])
+    assert len(read_features(query.path).pid) == 3
+    with pytest.raises(FeatureError, match=r"gallery holds 1 of 3 images: predict was interrupted"):
+        read_features(gallery.path)
+
+
 def test_shards_of_two_widths_are_no_table(tmp_path):
     folder = folder_at(tmp_path, range(4))
     fill(folder, [0, 1])

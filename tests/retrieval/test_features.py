@@ -30,6 +30,7 @@ def kinds(folder):
         "tensor": torch.from_numpy(ROWS),
         "mapped": np.load(folder / "rows.npy", mmap_mode="r"),
         "elsewhere": Elsewhere(),
+        "backwards": ROWS[::-1].copy()[::-1],
     }
 
 

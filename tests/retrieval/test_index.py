@@ -184,6 +184,12 @@ def test_the_hash_is_that_of_the_stored_numbers(p, tmp_path):
     assert len({name, *map(named, others), named(torch.from_numpy(p.gallery).bfloat16())}) == 5
 
 
+@pytest.mark.parametrize("kind", ["exact", "ivf"])
+def test_an_unknown_metric_is_refused(kind, p):
+    with pytest.raises(ConfigError, match="metric='cos': expected one of cosine, dot, euclidean"):
+        SearchIndex.build(p.gallery, "cos", kind)
+
+
 def test_bad_calls_are_refused(p):
     index = SearchIndex.build(p.gallery, settings="ivf")
     with pytest.raises(FeatureError, match="k=601: expected 1 to 600"):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval import NoMatchError, evaluate, summary
+from wsreid.retrieval import NoMatchError, NonFiniteFeaturesError, evaluate, summary
 from wsreid.retrieval.metric import RetrievalMetric
 
 from . import jobs
@@ -164,3 +164,80 @@ def test_processes_agree_that_nothing_matches_and_recover(pool, problem):
     for error, result in found:
         assert error == NoMatchError.__name__
         same(result, scored(problem))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metric": "cos"},
+        {"ties": "random"},
+        {"protocol": "market"},
+        {"max_rank": 0},
+        {"memory_mb": 0},
+        {"memory_mb": 1.5},
+    ],
+    ids=str,
+)
+def test_options_are_refused_when_it_is_made(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        RetrievalMetric(**options)
+
+
+def arguments(**changes):
+    one = torch.zeros(2, dtype=torch.int64)
+    return {"features": torch.ones(2, 3), "pid": one, "camera": one, "row": one, "side": "query"} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pid": torch.zeros(3, dtype=torch.int64)}, r"2 features need pid of shape \(2,\), got \(3,\)"),
+        ({"camera": torch.zeros(1, dtype=torch.int64)}, "need camera of shape"),
+        ({"row": torch.zeros(2, 1, dtype=torch.int64)}, r"need row of shape \(2,\), got \(2, 1\)"),
+        ({"row": None}, "row is NoneType, expected a tensor"),
+        ({"pid": [1, 2], "camera": None}, "pid is list"),
+        ({"pid": torch.tensor([0.5, 1.5])}, "pid is torch.float32, expected whole numbers"),
+        ({"features": torch.ones(2)}, r"features of shape \(2,\), expected \(N, D\)"),
+        ({"features": torch.ones(2, 3, dtype=torch.int64)}, r"give features\.float\(\)"),
+        ({"features": torch.ones(2, 4)}, "query features of 4 dimensions after some of 3"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named_and_leave_it_as_it_was(changes, message):
+    made = RetrievalMetric()
+    made.update(**arguments())
+    with pytest.raises(ConfigError, match=rf"RetrievalMetric\.update: .*{message}"):
+        made.update(**arguments(**changes))
+    assert made._outputs["query"].images == 2
+
+
+def test_no_cameras_are_unknown_cameras(problem):
+    made = RetrievalMetric()
+    for side, features, pid in (("query", problem.query, problem.q_pid), ("gallery", problem.gallery, problem.g_pid)):
+        made(torch.from_numpy(features), torch.from_numpy(pid), None, torch.arange(len(pid)), side)
+    made.compute()
+    problem.q_cam, problem.g_cam = (np.full_like(x, -1) for x in (problem.q_cam, problem.g_cam))
+    same(made.result, scored(problem))
+    assert made.result.definition["protocol"] == "none"
+
+
+@pytest.mark.parametrize("side", ["query", "gallery"])
+def test_features_that_are_not_finite_are_named_by_their_rows(problem, side):
+    features = getattr(problem, side)
+    features[[2, 5], 1] = np.nan
+    made = RetrievalMetric()
+    for name in ("query", "gallery"):
+        rows = torch.arange(len(getattr(problem, name))) + 100
+        rows[5] = -1
+        numbers = (getattr(problem, name), getattr(problem, f"{name[0]}_pid"), getattr(problem, f"{name[0]}_cam"))
+        made.update(*map(torch.from_numpy, numbers), rows, name)
+    with pytest.raises(NonFiniteFeaturesError, match="row 102, image 5 without a row") as caught:
+        made.compute()
+    assert (caught.value.side, caught.value.indices) == (side, (2, 5))
+
+
+@pytest.mark.parametrize("side", ["query", "gallery"])
+def test_processes_name_the_rows_too(pool, problem, side):
+    getattr(problem, side)[5, 1] = np.nan
+    for message in pool.run(2, jobs.refuse_by_metric, problem):
+        assert f"1 {side} feature(s)" in message
+        assert "row 105." in message

@@ -213,3 +213,9 @@ def test_the_benchmark_runs(benchmark, monkeypatch, capsys):
     assert [row["images"] for row in last["beside_dense"]] == [120, 90]
     assert all(row["largest_difference"] < 1e-5 for row in last["beside_dense"])
     assert last["market"]["images"] == 170
+
+
+def test_an_unknown_metric_is_refused():
+    p = make_problem(0)
+    with pytest.raises(ConfigError, match="metric='l2': expected one of cosine, dot, euclidean"):
+        rerank_distances(p.query, p.gallery, KReciprocal(3, 2), metric="l2")

@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from wsreid.errors import FeatureError
+from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.protocols import PROTOCOLS
 from wsreid.retrieval.result import RetrievalResult
@@ -139,3 +139,19 @@ def test_every_protocols_headline_is_a_figure():
     for name in PROTOCOLS:
         figure, value = headline(make_result(protocol=name))
         assert value == summary(make_result(protocol=name))[figure]
+
+
+def test_a_half_rank_is_no_hit_before_the_next_whole_one():
+    def result(first):
+        rows, ranks = np.arange(1), (np.array([first]),)
+        return RetrievalResult.of_ranks(
+            ranks, n_tied=1, max_rank=3, query_row=rows, query_pid=rows, definition={"ties": "mid"}
+        )
+
+    assert result(0.5).cmc.tolist() == [0, 1, 1]
+    assert result(0.0).cmc.tolist() == [1, 1, 1]
+
+
+def test_there_is_no_rank_0():
+    with pytest.raises(ConfigError, match="k=0: expected at least 1"):
+        make_result().rank_k(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _SETTINGS: dict[str, Any] = {
     "rerank": KReciprocal,
     "expand": QueryExpansion,
 }
+_SWITCHES = ("rerank", "expand")  # on, off, or settings
+_BARE = re.compile(r"argument --(?P<name>\w+): expected one argument")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,13 @@ def run(args: list[str]) -> Evaluation:
     check_output(output)
     if options.save is not None:
         _check_save(options.save)
+        if options.save.resolve() == output.resolve():
+            raise ConfigError(f"--save {options.save}: the figures (--output) go into this file. Name another.")
     device = _device(options.device)
     query = read_features(options.query, options.query_meta)
     gallery = read_features(options.gallery, options.gallery_meta)
+    for file in (query, gallery):
+        file.check()
     scored = score(options, query, gallery, device)
     if options.save is not None:
         try:
@@ -119,6 +126,9 @@ def parse(args: list[str]) -> EvaluateOptions:
     try:
         parsed: Any = parser.parse_args(args)
     except argparse.ArgumentError as error:
+        if (bare := _BARE.search(str(error))) and bare["name"] in ("verification", *_SWITCHES):
+            settings = "" if bare["name"] == "verification" else f", or settings: --{bare['name']}.help lists them"
+            raise ConfigError(f"--{bare['name']}: write --{bare['name']} true{settings}.") from None
         for given in given_options(args):
             if given.key == "index" and isinstance(given.value, str) and given.origin is not None:
                 raise ConfigError(f"{given.shown}: write `index: {{kind: {given.value}}}`.") from None
@@ -126,6 +136,8 @@ def parse(args: list[str]) -> EvaluateOptions:
         raise ConfigError(explain(str(error), args, names, {})) from None
     # not the parser's own `instantiate`: where a switch or settings are allowed, it hides what is wrong with the latter
     values = {name: getattr(parsed, name) for name in EvaluateOptions.__dataclass_fields__}
+    for name in _SWITCHES:
+        _check_switch(name, args, values[name])
     for name, kind in _SETTINGS.items():
         if not isinstance(values[name], bool):
             values[name] = kind(**vars(values[name]))
@@ -196,6 +208,17 @@ def score(options: EvaluateOptions, query: FeatureFile, gallery: FeatureFile, de
         protocol.count_note(len(query.pid), len(gallery.pid)) if options.protocol else None,
         verification,
     )
+
+
+def _check_switch(name: str, args: list[str], value: object) -> None:
+    """Refuses a switch that takes the effect from settings on the same command line, or gives it to them."""
+    given = list(given_options(args))
+    settings = next((g for g in given if g.origin is None and g.key.startswith(f"{name}.")), None)
+    switches = [g for g in given if g.key == name]
+    off = any(g.origin is None and str(g.value).lower() == "false" for g in switches)
+    if settings is not None and switches and (off or isinstance(value, bool)):
+        switch = switches[-1]
+        raise ConfigError(f"{switch.shown} {switch.value}: it stands beside {settings.shown}. Leave one of them out.")
 
 
 def _check_save(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,17 @@ from wsreid.errors import ConfigError
 from wsreid.retrieval.evaluate import Ties
 from wsreid.retrieval.expansion import QueryExpansion
 from wsreid.retrieval.features import Metric
+from wsreid.retrieval.protocols import protocol_named
 from wsreid.retrieval.rerank import KReciprocal
-from wsreid.retrieval.search_settings import SearchSettings
+from wsreid.retrieval.search_settings import Kind, SearchSettings
 
 ProtocolName = Literal["market1501", "sysu30k", "msmt17", "cuhk03_classic", "cuhk03_np", "none"]
+_READ_BY: Mapping[str, tuple[Kind, ...]] = {  # the kinds of index that a setting has an effect on
+    **dict.fromkeys(("nlist", "nprobe", "gpu", "temp_memory_mb"), ("ivf", "pq")),
+    **dict.fromkeys(("m", "bits"), ("pq",)),
+    **dict.fromkeys(("links", "ef_construction", "ef"), ("hnsw",)),
+    "refine": ("ivf", "pq", "hnsw"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,12 +84,26 @@ class EvaluateOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"--{name} {value}: expected at least 1.")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: expected at least 0.")
+        if self.seed and not (self.protocol and protocol_named(self.protocol).single_shot):
+            raise ConfigError(f"--seed {self.seed}: no draws but those of --protocol cuhk03_classic. Leave it out.")
+        self._check_index()
+
+    def _check_index(self) -> None:
         if self.index.kind != "exact" and self.topk is None:
             raise ConfigError(
                 f"--index {self.index.kind}: an index finds lists, never the figures. Ask for lists with --topk 10."
             )
         if self.index.kind != "exact" and self.reranking is not None:
             raise ConfigError(f"--index {self.index.kind}: re-ranked lists need no index. Leave it out, or --rerank.")
+        for setting in fields(self.index):
+            name, value = setting.name, getattr(self.index, setting.name)
+            if name != "kind" and value != setting.default and self.index.kind not in _READ_BY[name]:
+                raise ConfigError(
+                    f"--index.{name} {value}: --index {self.index.kind} does not read it. "
+                    f"It goes with --index {' or '.join(_READ_BY[name])}."
+                )
         if self.index.kind == "exact" and self.topk is not None and self.save is None:
             raise ConfigError(
                 f"--topk {self.topk}: the lists are kept in the result file. Name it with --save FILE.npz."

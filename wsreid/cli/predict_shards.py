@@ -110,7 +110,7 @@ def begin_predict(cli: SuiteCLI) -> None:
     }
     root = cli.run_folder.path / FEATURES
     folders = {side: ShardFolder(root / side, rows, origin) for side, rows in zip(SIDES, data.test_rows, strict=True)}
-    done = {side: folder.done() for side, folder in folders.items()}
+    done = {side: folder.done(verify=True) for side, folder in folders.items()}
     if process_rank() == 0:
         begin_folders(folders.values())
     data.predicted = np.concatenate(list(done.values()))

@@ -106,7 +106,8 @@ def evaluate(
     group = Alone() if group is None else group
     search = search_settings(index)
     _check_changed(group, rerank, expand, search)
-    given = check_inputs(query, gallery, q_pid, g_pid, q_cam, g_cam, query_row, gallery_row, device, group)
+    options = f"{metric}, {ties}, {protocol}, max_rank {max_rank}, topk {topk}, {search}, seed {seed}"
+    given = check_inputs(query, gallery, q_pid, g_pid, q_cam, g_cam, query_row, gallery_row, device, group, options)
     rule = chosen_protocol(protocol, cameras_known=given.cameras_known)
     if rerank is not None and rule.single_shot:
         raise ConfigError(f"protocol {rule.name} draws galleries of one image an identity: it has no re-ranking.")
@@ -196,7 +197,9 @@ def _check_changed(
 ) -> None:
     if rerank is not None and search.kind != "exact":
         raise ConfigError(f"index={search.kind!r}: re-ranked lists come from re-ranked distances, not from an index.")
-    for name, value in (("rerank", rerank), ("expand", expand)):
+    for name, value, kind in (("rerank", rerank, "KReciprocal"), ("expand", expand, "QueryExpansion")):
+        if value is not None and type(value).__name__ != kind:
+            raise ConfigError(f"{name}={value!r}: give {kind}(...), or None for none.")
         if value is not None and group.size > 1:
             raise ConfigError(
                 f"{name}: it needs the whole gallery in one process, and {group.size} processes hold parts of it. "

@@ -123,13 +123,14 @@ def search_error(width: int, metric: Metric, norms: Tensor) -> Tensor:
 
 def _tile_best(q: Tensor, g: Tensor, k: int, metric: Metric) -> tuple[Tensor, Tensor]:
     """Best k columns of a tile, `(q, k)`, with their scores: products, or minus the squared distances."""
-    if _search_by_faiss(q.device.type):
-        faiss = faiss_or_none()
-        assert faiss is not None
+    faiss = faiss_or_none() if _search_by_faiss(q.device.type) else None
+    if faiss is not None:
         kind = faiss.METRIC_L2 if metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
         values, columns = faiss.knn(q.numpy(), g.numpy(), k, metric=kind)
         value, column = torch.from_numpy(values), torch.from_numpy(columns)
         return (-value if metric == "euclidean" else value), column
+    if q.device.type == "cpu":
+        _warn_without_faiss()
     scores = q @ g.T  # (q, D), (g, D) -> (q, g)
     if metric == "euclidean":
         scores = 2 * scores - g.square().sum(1) - q.square().sum(1, keepdim=True)
@@ -137,15 +138,14 @@ def _tile_best(q: Tensor, g: Tensor, k: int, metric: Metric) -> tuple[Tensor, Te
     return best.values, best.indices
 
 
-@cache
 def _search_by_faiss(device_type: str) -> bool:
     """On the CPU FAISS selects the best while it multiplies; on the GPU torch does, for lists of any length."""
-    if device_type != "cpu":
-        return False
-    if faiss_or_none() is None:
-        _log.warning("FAISS is not installed: ranked lists are found by torch.topk, which takes longer. %s", HINT)
-        return False
-    return True
+    return device_type == "cpu" and faiss_or_none() is not None
+
+
+@cache
+def _warn_without_faiss() -> None:
+    _log.warning("FAISS is not installed: ranked lists are found by torch.topk, which takes longer. %s", HINT)
 
 
 def _in_search_units(query: FeatureTable, scale: float, scores: Floats, metric: Metric, memory: int) -> Floats:

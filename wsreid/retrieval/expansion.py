@@ -59,7 +59,7 @@ def expanded_queries(
     if metric != "cosine":
         raise ConfigError(f"query expansion adds up normalised features: metric={metric!r} must be 'cosine'.")
     if settings.k > gallery.rows:
-        raise ConfigError(f"QueryExpansion: k={settings.k}, but the gallery has {gallery.rows} images.")
+        raise ConfigError(f"expand.k={settings.k}: the gallery has {gallery.rows} images only; give at most that.")
     distances = Distances(StackedTable(query, gallery), metric=metric, memory=memory)
     n_query, device = query.rows, query.device
     first, second = torch.arange(n_query, device=device), torch.arange(gallery.rows, device=device) + n_query

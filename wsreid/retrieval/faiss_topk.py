@@ -9,7 +9,7 @@ import torch
 
 from wsreid.errors import FeatureError
 from wsreid.retrieval.best import Lists, Scores, most_junk, sorted_exactly
-from wsreid.retrieval.checks import check_features, check_finite
+from wsreid.retrieval.checks import check_features, check_finite, check_similarity
 from wsreid.retrieval.exact_search import nearest
 from wsreid.retrieval.features import Features, FeatureTable, Metric
 from wsreid.retrieval.junk import Pairs
@@ -38,7 +38,9 @@ def topk(
 
     Raises:
         FeatureError: The features cannot be ranked, or the gallery has fewer than k rows.
+        ConfigError: There is no such metric.
     """
+    check_similarity(metric)
     check_features(query, "query")
     check_features(gallery, "gallery")
     if query.shape[1] != gallery.shape[1]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -85,7 +82,7 @@ def whole_numbers(values: AnyArray, column: Column, rows: int, where: str) -> In
     """Identities, cameras or rows as `(N,)` int64.
 
     Args:
-        values: As the file has them.
+        values: As the file has them; floats will do if each is whole, as pandas writes them.
         column: Which they are.
         rows: Number of features N.
         where: The file, for the message.
@@ -96,7 +93,7 @@ def whole_numbers(values: AnyArray, column: Column, rows: int, where: str) -> In
     Raises:
         FeatureError: They are no whole numbers, or not one for each feature.
     """
-    if values.dtype.kind not in "iu":
+    if values.dtype.kind not in "iuf":
         raise FeatureError(
             f"{where}: {column} must be whole numbers, got {values.dtype}. Number the names first; -1 = unknown."
         )
@@ -104,6 +101,15 @@ def whole_numbers(values: AnyArray, column: Column, rows: int, where: str) -> In
         raise FeatureError(f"{where}: {rows} features need {column} of shape ({rows},), got {values.shape}.")
     if values.dtype.kind == "u" and int(values.max()) > np.iinfo(np.int64).max:
         raise FeatureError(f"{where}: {column} {int(values.max())} does not fit 64-bit signed integers.")
+    if values.dtype.kind == "f":
+        bits = {2: 11, 4: 24}.get(values.dtype.itemsize, 53)  # beyond 2^bits the type leaves whole numbers out
+        with np.errstate(invalid="ignore"):  # NaN and inf are among what is looked for
+            broken = np.flatnonzero(~((values == np.trunc(values)) & (np.abs(values) <= 2.0**bits)))
+        if len(broken):
+            raise FeatureError(
+                f"{where}: {column} must be whole numbers, at most 2^{bits} as {values.dtype}; that of feature "
+                f"{broken[0]} is {values[broken[0]]}, {len(broken)} in all are none. Unknown is -1."
+            )
     numbers = values.astype(np.int64).reshape(rows)
     if column == "pid" and int(numbers.min()) < -1:
         odd = numbers < -1
@@ -114,40 +120,3 @@ def whole_numbers(values: AnyArray, column: Column, rows: int, where: str) -> In
             int(numbers[odd][0]),
         )
     return numbers
-
-
-def read_csv(path: Path) -> dict[str, AnyArray]:
-    """Reads the identities, cameras and rows of a CSV file, line i for feature i.
-
-    Args:
-        path: Commas, a first line of names; other columns than pid, camera and row are ignored.
-
-    Returns:
-        `(N,)` int64 by name.
-
-    Raises:
-        FeatureError: There is no such file or no column pid, or a cell is no whole number.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = [name.strip().lower() for name in next(csv.reader(file), [])]
-            chosen = {name: at for at, name in enumerate(names) if any(name in ALIASES[column] for column in NUMBERS)}
-            if named(chosen, "pid", str(path)) is None:
-                raise missing("pid", names, str(path))
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-                table = np.loadtxt(
-                    file, np.int64, None, ",", quotechar='"', usecols=list(chosen.values()), ndmin=2
-                )  # (N, number of columns)
-    except FileNotFoundError:
-        raise FeatureError(
-            f"{path}: there is no such file. It must give the pid of each feature, one a line, "
-            "under a first line of names: pid,camera,row."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise FeatureError(f"{path} is no text file in UTF-8 ({error}).") from error
-    except FeatureError:
-        raise
-    except (ValueError, csv.Error) as error:
-        raise FeatureError(f"{path}: {error} (rows count from 0 behind the names). Unknown is -1.") from error
-    return {name: table[:, at] for at, name in enumerate(chosen)}

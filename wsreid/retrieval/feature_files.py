@@ -12,9 +12,11 @@ from typing import TypeAlias
 import numpy as np
 
 from wsreid.errors import FeatureError
-from wsreid.retrieval.feature_columns import Column, check_table, missing, named, read_csv, whole_numbers
-from wsreid.retrieval.feature_shards import FeatureShards, read_shards
+from wsreid.retrieval.feature_columns import Column, check_table, missing, named, whole_numbers
+from wsreid.retrieval.feature_csv import read_csv
+from wsreid.retrieval.feature_shards import REMEDY, FeatureShards, read_shards
 from wsreid.retrieval.junk import Ints
+from wsreid.retrieval.npz_check import check_npz
 from wsreid.retrieval.parquet_features import read_parquet
 from wsreid.retrieval.stored_array import AnyArray, npy_array, npz_arrays
 
@@ -41,13 +43,24 @@ class FeatureFile:
     path: Path
     sources: tuple[Path, ...]
 
+    def check(self) -> None:
+        """Reads npz files and shards once, for their checksums; npy and CSV files have none.
+
+        Raises:
+            FeatureError: Bytes of a file have changed since it was written.
+        """
+        remedy = REMEDY if isinstance(self.features, FeatureShards) else "Copy or write it again."
+        for source in self.sources:
+            if source.suffix.lower() == ".npz":
+                check_npz(source, remedy)
+
 
 def read_features(path: str | Path, meta: str | Path | None = None) -> FeatureFile:
     """Opens features with the identities beside them.
 
     `.npz`: keys `features`, `pid` and, if known, `camera` and `row`; an uncompressed file is mapped into memory, a
     compressed one loaded. Other names that are understood stand in `ALIASES`. `.npy`: the features, mapped; the rest
-    from `meta`. `.parquet`: a list column `features` and integer columns; loaded. A folder: the query or gallery
+    from `meta`. `.parquet`: a list column `features` and columns of numbers; loaded. A folder: the query or gallery
     folder that `python -m wsreid predict` wrote. A negative pid other than -1 is an identity like any other.
 
     Args:

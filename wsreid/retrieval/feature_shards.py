@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from wsreid.retrieval.shard_index import ShardIndex
 from wsreid.retrieval.stored_array import AnyArray, StoredArray, npz_arrays
 
 _log = logging.getLogger(__name__)
-_REMEDY = "Remove that file and run the same predict command again: it computes the shard anew."
+REMEDY: Final = "Remove that file and run the same predict command again: it computes the shard anew."
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Shard:
                 if array is not None
             }
         except FeatureError as error:
-            raise FeatureError(f"{error} {_REMEDY}") from error
+            raise FeatureError(f"{error} {REMEDY}") from error
         return cls(features, columns["pid"], columns["camera"], columns["row"])
 
 
@@ -170,7 +171,8 @@ def read_shards(folder: Path) -> tuple[FeatureShards, Mapping[str, AnyArray], tu
         The features, pid, camera and row by name, and the files.
 
     Raises:
-        FeatureError: It is no such folder, the prediction was interrupted, or a shard is damaged or gone.
+        FeatureError: It is no such folder, the prediction was interrupted before it had all images, or a shard is
+            damaged or gone.
     """
     index = ShardIndex.read(folder)
     files = shard_files(folder)
@@ -180,7 +182,8 @@ def read_shards(folder: Path) -> tuple[FeatureShards, Mapping[str, AnyArray], tu
         raise FeatureError(f"{folder} holds shards of different width or type: {sorted(widths)}. Predict them anew.")
     found = FeatureShards(shards) if shards else None
     count = 0 if found is None else len(found)
-    if found is None or not index.complete or count != index.images - len(index.missing):
+    # with all its images a side is whole, though a predict that was killed on the other one has marked neither
+    if found is None or count != index.images - len(index.missing):
         raise FeatureError(
             f"{folder} holds {count:,} of {index.images:,} images: "
             f"{'files are gone' if index.complete else 'predict was interrupted or limited'}. "

@@ -63,7 +63,8 @@ class FeatureTable:
         if not isinstance(features, np.ndarray):
             return torch.from_numpy(_native(features.slice(start, stop))).to(self.device)
         part = features[start:stop]
-        if part.flags.writeable and part.dtype.isnative and not self._mapped:
+        forward = all(stride >= 0 for stride in part.strides)  # torch knows no other
+        if part.flags.writeable and part.dtype.isnative and forward and not self._mapped:
             return torch.from_numpy(part).to(self.device)
         tensor = torch.from_numpy(np.array(part, dtype=part.dtype.newbyteorder("="))).to(self.device)
         release(part)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.best import Lists, Scores, sorted_exactly
-from wsreid.retrieval.checks import check_features, check_finite
+from wsreid.retrieval.checks import check_features, check_finite, check_similarity
 from wsreid.retrieval.exact_search import nearest
 from wsreid.retrieval.faiss_library import GPU_LIMIT, load_faiss, on_gpu, to_gpu
 from wsreid.retrieval.faiss_topk import as_reported, recall_of
@@ -84,8 +84,9 @@ class SearchIndex:
 
         Raises:
             FeatureError: The features cannot be ranked.
-            ConfigError: The settings do not fit, or FAISS or the GPU is missing.
+            ConfigError: There is no such metric, the settings do not fit, or FAISS or the GPU is missing.
         """
+        check_similarity(metric)
         settings, memory = search_settings(settings), memory_mb * 2**20
         table = _table(gallery, "gallery", device)
         check_finite(table, "gallery", memory=memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,11 +58,29 @@ def check_inputs(
     gallery_row: Array | None,
     device: torch.device | str | None,
     group: Group,
+    options: str,
 ) -> Inputs:
     """Checks all arguments of `evaluate`; see there.
 
+    Args:
+        query: See `evaluate`.
+        gallery: See `evaluate`.
+        q_pid: See `evaluate`.
+        g_pid: See `evaluate`.
+        q_cam: See `evaluate`.
+        g_cam: See `evaluate`.
+        query_row: See `evaluate`.
+        gallery_row: See `evaluate`.
+        device: See `evaluate`.
+        group: See `evaluate`.
+        options: The other options in words, which must be the same on each process.
+
+    Returns:
+        The arguments in one form.
+
     Raises:
-        FeatureError: Shapes, lengths or types do not fit, here or on another process.
+        FeatureError: Shapes, lengths or types do not fit, here or on another process; or the processes disagree about
+            queries or options.
     """
     with together(group):
         check_features(query, "query")
@@ -77,6 +96,10 @@ def check_inputs(
         q_cams, g_cams = _cameras(q_cam, g_cam, n_query, n_gallery)
         rows = np.arange(n_query) if query_row is None else check_ids(query_row, "query_row", n_query, "query")
         given = None if gallery_row is None else check_ids(gallery_row, "gallery_row", n_gallery, "gallery")
+    where = _device(gallery, device)
+    queries = FeatureTable(query, where)
+    if group.size > 1:
+        _require_same(queries, (q_ids, q_cams, rows), f"{options}, cameras {'no' if g_cam is None else 'yes'}", group)
     numbers = np.array([n_gallery, (g_ids == UNKNOWN).sum(), (g_cams != UNKNOWN).sum()], dtype=np.int64)
     each = group.gather(numbers[None])
     total = np.concatenate(each).sum(0)
@@ -84,9 +107,8 @@ def check_inputs(
         raise FeatureError("gallery: no rows. An empty gallery cannot be scored; look at the split it was made from.")
     if given is None:
         given = np.arange(n_gallery) + sum(int(part[0, 0]) for part in each[: group.rank])
-    where = _device(gallery, device)
     return Inputs(
-        query=FeatureTable(query, where),
+        query=queries,
         gallery=FeatureTable(gallery, where),
         q_pid=q_ids,
         g_pid=g_ids,
@@ -98,6 +120,21 @@ def check_inputs(
         n_gallery=int(total[0]),
         n_gallery_junk=int(total[1]),
     )
+
+
+def _require_same(queries: FeatureTable, columns: tuple[Ints, ...], options: str, group: Group) -> None:
+    """Refuses processes that were not given the same queries and options: their counts would add up to nonsense."""
+    names = ("queries", "query identities", "query cameras", "query rows", "options")
+    content = [queries.slice(0, queries.rows).double().cpu().numpy().tobytes(), *(c.tobytes() for c in columns)]
+    digests = [hashlib.blake2b(part, digest_size=16).digest() for part in [*content, options.encode()]]
+    mine = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(names), -1)
+    all_digests = np.stack(group.gather(mine))  # (processes, names, 16)
+    differ = [name for name, each in zip(names, np.moveaxis(all_digests, 1, 0), strict=True) if (each != each[0]).any()]
+    if differ:
+        raise FeatureError(
+            f"the processes differ in {', '.join(differ)}: with a group, each process gives the whole query and the "
+            "same options, and its own part of the gallery."
+        )
 
 
 def _cameras(q_cam: Array | None, g_cam: Array | None, n_query: int, n_gallery: int) -> tuple[Ints, Ints]:

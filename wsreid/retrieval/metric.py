@@ -13,12 +13,14 @@ from torch.distributed import ProcessGroup
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.errors import Side
+from wsreid.retrieval.checks import check_choice, check_positive, check_similarity
+from wsreid.retrieval.errors import NonFiniteFeaturesError, Side
 from wsreid.retrieval.evaluate import Ties, evaluate
 from wsreid.retrieval.features import Metric
 from wsreid.retrieval.group import Group, Numbers, Ranks
-from wsreid.retrieval.outputs import SIDES, StepOutputs, share
-from wsreid.retrieval.protocols import Protocol
+from wsreid.retrieval.junk import UNKNOWN
+from wsreid.retrieval.outputs import SIDES, Embedded, Sides, StepOutputs, share
+from wsreid.retrieval.protocols import Protocol, protocol_named
 from wsreid.retrieval.result import RetrievalResult
 from wsreid.retrieval.summary import summary
 
@@ -46,6 +48,9 @@ class RetrievalMetric(torchmetrics.Metric):
         memory_mb: Working memory of the ranking in MB, features aside.
         seed: Of the draws of a single-shot protocol.
         options: Those of `torchmetrics.Metric`.
+
+    Raises:
+        ConfigError: An option is out of its range.
     """
 
     is_differentiable = False
@@ -63,6 +68,12 @@ class RetrievalMetric(torchmetrics.Metric):
         seed: int = 0,
         **options: object,
     ) -> None:
+        check_similarity(metric)
+        check_choice("ties", ties, get_args(Ties))
+        check_positive("max_rank", max_rank)
+        check_positive("memory_mb", memory_mb)
+        if protocol is not None:
+            protocol_named(protocol)
         super().__init__(**options)
         self.metric: Metric = metric
         self.ties: Ties = ties
@@ -87,25 +98,27 @@ class RetrievalMetric(torchmetrics.Metric):
             raise ConfigError("RetrievalMetric: no result yet; call compute() first.")
         return self._result
 
-    def update(self, features: Tensor, pid: Tensor, camera: Tensor, row: Tensor, side: Side) -> None:
+    def update(self, features: Tensor, pid: Tensor, camera: Tensor | None, row: Tensor, side: Side) -> None:
         """Takes a batch.
 
         Args:
             features: `(N, D)`.
             pid: Identities, `(N,)`; -1 = unknown.
-            camera: Cameras, `(N,)`; -1 = unknown.
-            row: The data set's row of each image, `(N,)`, by which repeated images are known over several processes;
-                -1 = unknown.
+            camera: Cameras, `(N,)`; -1 = unknown. None = -1 for all of them.
+            row: The data set's row of each image, `(N,)`, by which errors name it and repeated images are known over
+                several processes; -1 = unknown.
             side: `query` or `gallery`.
 
         Raises:
             ConfigError: Shapes or types do not fit, or there is no such side.
         """
-        if side not in get_args(Side):
-            raise ConfigError(f"RetrievalMetric: side={side!r}, expected one of {', '.join(get_args(Side))}.")
-        self._result = None
+        check_choice("RetrievalMetric.update: side", side, get_args(Side))
+        if camera is None and isinstance(pid, Tensor):
+            camera = torch.full_like(pid, UNKNOWN)
         batch = {"features": features, "pid": pid, "camera": camera, "row": row}
-        self._outputs[side].add(batch, "the step that feeds RetrievalMetric.update")
+        _check_batch(batch, self._outputs[side].width, side)
+        self._result = None
+        self._outputs[side].add(batch, "RetrievalMetric.update")
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of `summary`, each a float32 scalar on the metric's device; over all processes.
@@ -118,7 +131,7 @@ class RetrievalMetric(torchmetrics.Metric):
         figures = summary(self.result).items()
         return {name: torch.tensor(value, dtype=torch.float32, device=self.device) for name, value in figures}
 
-    def forward(self, features: Tensor, pid: Tensor, camera: Tensor, row: Tensor, side: Side) -> None:
+    def forward(self, features: Tensor, pid: Tensor, camera: Tensor | None, row: Tensor, side: Side) -> None:
         """See `update`."""
         self.update(features, pid, camera, row, side)
 
@@ -158,8 +171,17 @@ class RetrievalMetric(torchmetrics.Metric):
 
         self._result = self._evaluate(_SummedByMetric(process_group or self.process_group, add))
 
-    def _evaluate(self, group: Group | None) -> RetrievalResult:
+    def _evaluate(self, group: _SummedByMetric | None) -> RetrievalResult:
         sides = share(self._outputs, group, keep=True)
+        if group is not None:
+            group.sides = sides
+            return self._score(sides, group)
+        try:
+            return self._score(sides, None)
+        except NonFiniteFeaturesError as error:
+            raise _named(error, sides) from error
+
+    def _score(self, sides: Sides, group: Group | None) -> RetrievalResult:
         query, gallery = sides.query, sides.gallery
         return evaluate(
             query.features,
@@ -182,7 +204,13 @@ class RetrievalMetric(torchmetrics.Metric):
 
 
 class _SummedByMetric(Ranks):
-    """Ranks whose counts another adds up over them."""
+    """Ranks whose counts another adds up over them, and which put the rows of their images into an error.
+
+    Attributes:
+        sides: The images of this process, once they are known.
+    """
+
+    sides: Sides | None = None
 
     def __init__(self, process_group: ProcessGroup | None, add: Callable[[Tensor], Tensor]) -> None:
         super().__init__(process_group)
@@ -193,3 +221,46 @@ class _SummedByMetric(Ranks):
         if array.dtype != np.int64:
             return super().sum(array)
         return self._add(torch.from_numpy(array.copy())).cpu().numpy().astype(array.dtype, copy=False)
+
+    def agree(self, error: Exception | None) -> None:
+        """See `Group.agree`."""
+        if isinstance(error, NonFiniteFeaturesError) and self.sides is not None:
+            error = _named(error, self.sides)
+        super().agree(error)
+
+
+def _named(error: NonFiniteFeaturesError, sides: Sides) -> NonFiniteFeaturesError:
+    """The error with the rows that were given to `update`."""
+    side: Embedded = sides.query if error.side == "query" else sides.gallery
+    rows = side.row[list(error.indices[:5])].tolist()
+    names = (
+        f"row {row}" if row != UNKNOWN else f"image {i} without a row"
+        for i, row in zip(error.indices, rows, strict=False)
+    )
+    return NonFiniteFeaturesError(error.side, error.indices, tuple(names))
+
+
+def _check_batch(batch: Mapping[str, object], width: int, side: Side) -> None:
+    """Refuses arguments of `update` that do not fit each other, or the D of the batches before."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in batch.items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"RetrievalMetric.update: {name} is {type(value).__name__}, expected a tensor.")
+        tensors[name] = value
+    features, numbers = tensors["features"], {name: tensors[name] for name in ("pid", "camera", "row")}
+    if features.ndim != 2:
+        raise ConfigError(f"RetrievalMetric.update: features of shape {tuple(features.shape)}, expected (N, D).")
+    if not features.is_floating_point():
+        raise ConfigError(f"RetrievalMetric.update: features are {features.dtype}; give features.float().")
+    for name, value in numbers.items():
+        if value.shape != features.shape[:1]:
+            raise ConfigError(
+                f"RetrievalMetric.update: {len(features)} features need {name} of shape ({len(features)},), "
+                f"got {tuple(value.shape)}."
+            )
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise ConfigError(f"RetrievalMetric.update: {name} is {value.dtype}, expected whole numbers; -1 = unknown.")
+    if width and features.shape[1] != width:
+        raise ConfigError(
+            f"RetrievalMetric.update: {side} features of {features.shape[1]} dimensions after some of {width}."
+        )

@@ -22,7 +22,7 @@ def read_parquet(path: Path) -> tuple[AnyArray, Mapping[str, AnyArray]]:
     """Loads a parquet file, whose numbers are encoded and cannot be mapped.
 
     Args:
-        path: A list column `features`, all lists of one length, and integer columns pid[, camera][, row].
+        path: A list column `features`, all lists of one length, and columns pid[, camera][, row] of whole numbers.
 
     Returns:
         Features `(N, D)`, and `(N,)` by name.
@@ -92,7 +92,7 @@ def _dense(column: pa.Array, where: str, done: int) -> AnyArray:
 def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> AnyArray:
     import pyarrow as pa
 
-    if not pa.types.is_integer(column.type):
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise FeatureError(
             f"{path}: {name} must be whole numbers, got {column.type}. Number the names first; -1 = unknown."
         )

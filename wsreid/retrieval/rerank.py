@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from wsreid.errors import ConfigError, FeatureError
-from wsreid.retrieval.checks import check_features, check_finite
+from wsreid.retrieval.checks import check_features, check_finite, check_similarity
 from wsreid.retrieval.distances import Distances, check_metric
 from wsreid.retrieval.features import Array, FeatureTable, Metric
 from wsreid.retrieval.free_memory import free_memory
@@ -91,8 +91,9 @@ def check_rerank(settings: KReciprocal, metric: Metric, n_query: int, n_gallery:
         width: D.
 
     Raises:
-        ConfigError: The metric has no distance, or the graph does not fit the memory.
+        ConfigError: There is no such metric or it has no distance, or the graph does not fit the memory.
     """
+    check_similarity(metric)
     check_metric(metric)
     needed = memory_needed(n_query, n_gallery, width, settings)
     free = free_memory() if settings.memory_mb is None else settings.memory_mb * 2**20

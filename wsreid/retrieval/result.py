@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsreid.errors import FeatureError
+from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.junk import Ints
 from wsreid.retrieval.metrics import Floats, QueryFigures, cumulative_matches, query_figures
@@ -30,7 +30,8 @@ class RetrievalResult:
     """Retrieval figures with what is needed to read them.
 
     Attributes:
-        cmc: Share of the valid queries with a match at rank k or better, `(max_rank,)`; `cmc[0]` is rank-1.
+        cmc: Share of the valid queries with a match at rank k or better, `(max_rank,)`; `cmc[0]` is rank-1. A
+            fraction counts from the next whole rank on: a first match that ties with a non-match is no rank-1 hit.
         map_step: Mean over the valid queries of the step average precision.
         map_trapezoid: The same of the trapezoid average precision.
         minp: The same of the inverse negative penalty.
@@ -41,7 +42,8 @@ class RetrievalResult:
         n_query: Number of queries.
         n_valid: Number of queries that have a match.
         n_tied: Number of matches that tie with a non-match, over all queries.
-        ranks: For each query the ascending 0-based ranks of its matches, junk removed, float64; empty = no match.
+        ranks: For each query the ascending 0-based ranks of its matches, junk removed, float64, fractions for ties;
+            empty = no match.
         query_row: The caller's row of each query, `(Q,)` int64; 0..Q-1 if the caller named none.
         topk: The caller's rows of each query's best gallery images, junk removed, best first, `(Q, k)` int64,
             -1 where there are fewer; None if not asked for.
@@ -144,7 +146,13 @@ class RetrievalResult:
         return self.per_query().first[None] if self.shots is None else self.shots
 
     def rank_k(self, k: int, *, over_all: bool = False) -> float:
-        """CMC at rank `k`, for any k, also beyond `max_rank`; over the valid queries, or over all."""
+        """CMC at rank `k` (1, 2, ...), also beyond `max_rank`; over the valid queries, or over all.
+
+        Raises:
+            ConfigError: k is below 1.
+        """
+        if k < 1:
+            raise ConfigError(f"k={k}: expected at least 1, which is the first rank.")
         curve, number = (self.cmc_all, self.n_query) if over_all else (self.cmc, self.n_valid)
         if k <= len(curve):
             return float(curve[k - 1])

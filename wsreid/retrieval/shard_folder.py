@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from wsreid.errors import ConfigError, FeatureError
-from wsreid.retrieval.feature_shards import Shard, shard_files
+from wsreid.retrieval.feature_shards import REMEDY, Shard, shard_files
 from wsreid.retrieval.junk import Ints
+from wsreid.retrieval.npz_check import check_npz
 from wsreid.retrieval.shard_index import INDEX_FILE, ShardIndex
 
 _SHOWN = 16  # characters of a hash
@@ -32,8 +33,11 @@ class ShardFolder:
     rows: Ints = field(repr=False)
     origin: Mapping[str, str]
 
-    def done(self) -> Ints:
+    def done(self, *, verify: bool = False) -> Ints:
         """The rows that finished shards hold, ascending, `(n,)`.
+
+        Args:
+            verify: Whether to read all shards for their checksums.
 
         Raises:
             ConfigError: The shards were made of other weights, data or settings, or are no shards of ours.
@@ -57,6 +61,9 @@ class ShardFolder:
                 f"{self.path} holds {len(files)} shards of another prediction: {', '.join(other)}. Features of two "
                 f"predictions cannot be mixed. {self._ways_out()}"
             )
+        if verify:
+            for path in files:
+                check_npz(path, REMEDY)
         found = [Shard.open(path).row for path in files]
         return np.unique(np.concatenate([*found, np.empty(0, np.int64)]))
 

@@ -75,7 +75,8 @@ def verify(
     """
     _check_options(metric, rates, bins, memory_mb)
     group = Alone() if group is None else group
-    given = check_inputs(query, gallery, q_pid, g_pid, q_cam, g_cam, None, None, device, group)
+    options = f"{metric}, {protocol}, rates {rates}, bins {bins}"
+    given = check_inputs(query, gallery, q_pid, g_pid, q_cam, g_cam, None, None, device, group, options)
     rule = chosen_protocol(protocol, cameras_known=given.cameras_known)
     junk = rule.same_camera_is_junk
     pairs = same_identity_pairs(given.q_pid, given.g_pid, given.q_cam, given.g_cam, same_camera_is_junk=junk)
