@@ -203,11 +203,12 @@ def faiss_topk(query: Tensor, gallery: Tensor, k: int) -> Callable[[], Tensor] |
     """FAISS' brute-force search of features that lie on the GPU, by inner product; or why there is none."""
     try:
         import faiss
-        import faiss.contrib.torch_utils
     except ImportError:
         return "not installed"
     if gallery.device.type != "cuda" or not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus():
         return "without a GPU"
+    import faiss.contrib.torch_utils  # it changes FAISS for the whole process: not before there is need
+
     resources = faiss.StandardGpuResources()
 
     def work() -> Tensor:

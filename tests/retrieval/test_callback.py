@@ -148,9 +148,7 @@ def test_save_can_be_switched_off(problem, tmp_path):
 
 
 def test_the_options_reach_the_result(problem, tmp_path):
-    callback = RetrievalCallback(
-        protocol="sysu30k", index="ivf", topk=3, expand=QueryExpansion(k=2), rerank=KReciprocal(k1=4, k2=2)
-    )
+    callback = RetrievalCallback(protocol="sysu30k", topk=3, expand=QueryExpansion(k=2), rerank=KReciprocal(k1=4, k2=2))
     trainer(tmp_path, callback).test(Model(), datamodule=Data(problem), verbose=False)
     given = callback.results["test"].definition
     assert given["protocol"] == "sysu30k"

@@ -1,6 +1,8 @@
 import errno
 import json
 import logging
+import subprocess
+import sys
 
 import faiss
 import numpy as np
@@ -302,3 +304,16 @@ def test_the_gpu_finds_the_same(kind, tmp_path):
     expected = topk(p.query, p.gallery, 10)
     assert (found[1] == expected[1]).mean() > 0.95
     assert (SearchIndex.load(tmp_path / "i", p.gallery).search(p.query, 10)[1] == expected[1]).mean() > 0.95
+
+
+def test_a_program_that_gives_faiss_tensors_can_use_an_index_too():
+    code = (
+        "import numpy as np, faiss, faiss.contrib.torch_utils\n"
+        "from wsreid.retrieval.index import SearchIndex\n"
+        "g = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)\n"
+        "for kind in ('hnsw', 'ivf'):\n"
+        "    with SearchIndex.build(g, 'cosine', kind, seed=0) as index:\n"
+        "        print((index.search(g[:20], 1)[1][:, 0] == np.arange(20)).mean() > 0.9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -268,16 +268,17 @@ class SearchIndex:
         """FAISS' lists and scores, `(Q, n)`, in the units of the scaled features."""
         assert self._index is not None
         asked = query_rows(query, self.facts.scale, self.facts.metric)
-        options: dict[str, Any] = {}
         if self.facts.settings.kind == "hnsw":
-            options["params"] = load_faiss().SearchParametersHNSW(efSearch=max(self.facts.settings.ef or 128, n))
+            # not by search(params=...): faiss.contrib.torch_utils, where a program uses it, takes that argument away
+            ef = max(self.facts.settings.ef or 128, n)
+            load_faiss().ParameterSpace().set_index_parameter(self._index, "efSearch", ef)
         lists = np.empty((query.rows, n), dtype=np.int64)
         scores = np.empty((query.rows, n), dtype=np.float32)
         step = max(1, self._memory // 4 // (8 * query.width))
         for start in range(0, query.rows, step):
             stop = min(start + step, query.rows)
             q = as_float32(asked.slice(start, stop))  # (q, D)
-            scores[start:stop], lists[start:stop] = self._index.search(q, n, **options)
+            scores[start:stop], lists[start:stop] = self._index.search(q, n)
         if self._names is not None:
             lists = np.where(lists >= 0, self._names[lists], -1)
         return lists, scores
