@@ -16,7 +16,8 @@ SET = ["--data.rendered.train_ids", "12", "--data.rendered.test_ids", "8", "--da
 
 def figures(run: Path) -> dict[str, float]:
     row = json.loads((run / "results.json").read_text())["rows"][0]
-    return {name: value for name, value in row.items() if name not in ("name", "seconds")}
+    ends = {f"{name}_{i}": end for name, both in row["intervals"].items() for i, end in enumerate(both)}
+    return ends | {name: value for name, value in row.items() if name not in ("name", "seconds", "intervals")}
 
 
 @pytest.mark.slow  # two processes, each with its own imports
