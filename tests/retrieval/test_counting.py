@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.retrieval import counting, placing
+from wsreid.retrieval import counting, doubts, placing
 from wsreid.retrieval.counting import count_better
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.junk import same_identity_pairs
@@ -106,7 +106,7 @@ def test_equal_images_of_a_collapsed_network_are_scored_once(monkeypatch):
     p = make_problem(1, kind="constant", images=400)
     query, gallery, thresholds = everything(p, "cosine")
     scored = []
-    monkeypatch.setattr(placing, "pair_scores", lambda *a, **o: scored.append(len(a[2])) or pair_scores(*a, **o))
+    monkeypatch.setattr(doubts, "pair_scores", lambda *a, **o: scored.append(len(a[2])) or pair_scores(*a, **o))
     count_better(query, gallery, thresholds, metric="cosine", memory=MEMORY)
     assert sum(scored) <= len(p.query)
 
@@ -123,11 +123,49 @@ def test_memory_of_another_size_changes_no_count():
 @pytest.mark.parametrize(
     ("rows", "width", "memory_mb"), [(1000, 2048, 512), (11_659, 2048, 512), (5, 2048, 1), (10**6, 64, 64)]
 )
-def test_tiles_fit_the_memory(rows, width, memory_mb):
+@pytest.mark.parametrize("workers", [1, 16])
+def test_tiles_fit_the_memory(rows, width, memory_mb, workers):
     query = FeatureTable(torch.empty(rows, width, device="meta"), CPU)
-    held, queries, columns = counting._tile_sizes(query, memory_mb * 2**20, 100 * rows)
+    held, queries, columns = counting._tile_sizes(query, memory_mb * 2**20, 100 * rows, workers)
     assert held * width * 12 <= memory_mb * 2**20 // 4
-    assert (columns * width * 16 <= memory_mb * 2**20 // 4) or columns == 8
-    assert (columns * queries * 16 <= memory_mb * 2**20 // 4) or columns == 8
-    assert columns % 8 == 0
+    assert (workers * columns * width * 16 <= memory_mb * 2**20 // 4) or columns == 8
+    assert (workers * columns * queries * 16 <= memory_mb * 2**20 // 4) or columns == 8
     assert 1 <= queries <= held <= rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_threads_and_tiles_change_no_count(kind, metric, monkeypatch):
+    p = make_problem(3, queries=12, images=200, width=40, kind=kind)
+    arguments = everything(p, metric)
+    known = torch.from_numpy(p.g_pid != -1)
+    whole = count_better(*arguments, metric=metric, memory=MEMORY, known=known)
+    monkeypatch.setattr(counting, "_tile_sizes", lambda *_: (8, 3, 17))
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found = count_better(*arguments, metric=metric, memory=MEMORY, known=known)
+            assert torch.equal(found.above, whole.above)
+            assert torch.equal(found.tied, whole.tied)
+            assert found.compared == whole.compared
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_failure_in_one_thread_stops_the_others(monkeypatch):
+    p = make_problem(3, queries=4, images=4000, width=8)
+    arguments = everything(p, "cosine")
+    p.gallery[0] = np.nan
+    monkeypatch.setattr(counting, "_tile_sizes", lambda *_: (4, 4, 1))
+    read = []
+    original = counting.read_tile
+    monkeypatch.setattr(counting, "read_tile", lambda *a: read.append(a[1]) or original(*a))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(counting.NonFiniteTileError):
+            count_better(*arguments, metric="cosine", memory=MEMORY)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(read) < 2000

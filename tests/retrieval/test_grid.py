@@ -27,20 +27,22 @@ def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, sprea
     )
     lower = (thresholds.scores - zone).to(dtype)
     upper = (thresholds.scores + zone).to(dtype)
-    grid = Grid(thresholds, lower, upper, 2**22, Scratch(CPU))
+    grid = Grid(thresholds, lower, upper, 2**22)
     scores = torch.from_numpy(0.7 + 2 * (spread + zone) * rng.normal(size=(4, 64))).to(dtype)
     scores[:, -3:] = -torch.inf
     scores[0, :6] = torch.stack([lower[:3], upper[:3]]).flatten()
-    placed = grid.place(scores)
+    placed = grid.place(scores, Scratch(CPU))
     unsure = set(zip(placed.row.tolist(), placed.column.tolist(), strict=True))
     expected = torch.zeros_like(placed.tally)
     offset = thresholds.offset.tolist()
+    start = dict(zip(zip(placed.row.tolist(), placed.column.tolist(), strict=True), placed.start.tolist(), strict=True))
     for q in range(4):
         low, high = (x[offset[q] : offset[q + 1]].tolist() for x in (lower, upper))
         for j, s in enumerate(scores[q].tolist()):
             doubtful = any(a <= s <= b for a, b in zip(low, high, strict=True))
             assert (q, j) in unsure or not doubtful
             passed = sum(s > b for b in high)
+            assert offset[q] + q <= start.get((q, j), offset[q] + q) <= offset[q] + q + passed
             if passed and (q, j) not in unsure:
                 expected[offset[q] + q + passed] += 1
     assert torch.equal(placed.tally, expected)
@@ -48,9 +50,9 @@ def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, sprea
 
 def test_columns_count_as_often_as_they_are_there():
     thresholds = Thresholds(torch.tensor([0.0]), torch.tensor([0, 1]))
-    grid = Grid(thresholds, torch.tensor([-0.1]), torch.tensor([0.1]), 2**20, Scratch(CPU))
+    grid = Grid(thresholds, torch.tensor([-0.1]), torch.tensor([0.1]), 2**20)
     scores = torch.tensor([[-1.0, 1.0, 0.0, -1.0, 2.0, -1.0, -1.0, -1.0]])
-    placed = grid.place(scores, torch.tensor([1, 2, 4, 8, 16, 0, 0, 0]))
+    placed = grid.place(scores, Scratch(CPU), torch.tensor([1, 2, 4, 8, 16, 0, 0, 0]))
     assert placed.tally.tolist() == [0, 18]
     assert placed.column.tolist() == [2]
 
@@ -58,5 +60,5 @@ def test_columns_count_as_often_as_they_are_there():
 def test_a_small_memory_gives_a_coarse_grid():
     edges = torch.linspace(0, 1, 2000)
     thresholds = Thresholds(edges, torch.tensor([0, 2000]))
-    assert Grid(thresholds, edges, edges, 2**20, Scratch(CPU)).cells == 3 * 8192
-    assert Grid(thresholds, edges, edges, 2**13, Scratch(CPU)).cells == 3 * 512
+    assert Grid(thresholds, edges, edges, 2**20).cells == 16384 * 3 // 2
+    assert Grid(thresholds, edges, edges, 2**12).cells == 512 * 3 // 2

@@ -25,19 +25,44 @@ def test_exact_places_are_numpys(rows, score):
         assert int(tied[i]) - start == np.searchsorted(r, score, side="right")
 
 
-@given(rows=lists, score=st.integers(-5, 5), bound=st.sampled_from((0.0, 0.1, 0.3)))
-def test_approximate_places_pass_what_is_sure_and_doubt_the_rest(rows, score, bound):
+starts = st.floats(0, 1)
+
+
+@given(rows=lists, score=st.integers(-5, 5), bound=st.sampled_from((0.0, 0.1, 0.3)), low=st.none() | starts)
+def test_approximate_places_pass_what_is_sure_and_doubt_the_rest(rows, score, bound, low):
     rows, thresholds = make(rows)
     edges = thresholds.edges(bound)
     row = torch.arange(len(rows))
-    passed, doubtful = edges.place(row, torch.full((len(rows),), score / 4))
+    sure = torch.tensor([sum(x / 4 + bound < score / 4 for x in r) for r in rows])
+    first = thresholds.offset[:-1] + row
+    start = None if low is None else first + (low * sure).long()
+    passed, doubtful = edges.place(row, torch.full((len(rows),), score / 4), start)
+    assert torch.equal(passed, first + sure)
     for i, r in enumerate(rows):
-        sure = sum(x / 4 + bound < score / 4 for x in r)
         near = [x for x in r if abs(x - score) / 4 <= bound]
-        assert int(passed[i]) - int(thresholds.offset[i]) == sure
         assert bool(doubtful[i]) == bool(near)
         if near:
             assert score / 4 >= edges.floor[i]
+
+
+@given(rows=lists, score=st.integers(-5, 5), bound=st.sampled_from((0.0, 0.1, 0.3)), low=starts)
+def test_places_within_a_bound_name_what_may_lie_elsewhere(rows, score, bound, low):
+    rows, thresholds = make(rows)
+    row = torch.arange(len(rows))
+    below = torch.tensor([sum(x < score for x in r) for r in rows])
+    first = thresholds.offset[:-1] + row
+    scores = torch.full((len(rows),), score / 4, dtype=torch.float64)
+    passed, unsure = thresholds.place_within(row, scores, bound, first + (low * below).long())
+    assert torch.equal(passed, first + below)
+    assert unsure.tolist() == [any(abs(x - score) / 4 <= bound for x in r) for r in rows]
+
+
+def test_a_score_far_above_its_start_is_found_too():
+    _rows, thresholds = make([list(range(40)), [3]])
+    row, start = torch.tensor([0, 0, 1]), torch.tensor([0, 2, 41])
+    score = torch.tensor([30.1, 39.9, 3.1]) / 4
+    assert thresholds.place_within(row, score.double(), 0.0, start)[0].tolist() == [31, 40, 42]
+    assert thresholds.edges(0.0).place(row, score, start)[0].tolist() == [31, 40, 42]
 
 
 def test_part_keeps_the_rows():

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Event
 
 import torch
 from torch import Tensor
 
 from wsreid.retrieval.features import FeatureTable, Metric
-from wsreid.retrieval.placing import QueryBlock
+from wsreid.retrieval.placing import Placing
 from wsreid.retrieval.precision import full_float32
+from wsreid.retrieval.query_block import QueryBlock
+from wsreid.retrieval.scores import in_threads
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
-from wsreid.retrieval.tiles import LANES, Tile, read_tile
+from wsreid.retrieval.tiles import Tile, read_tile
 
-IN_BLOCK = 1024  # queries that meet a tile at once
+IN_BLOCK = {"cpu": 512}  # queries that meet a tile at once; elsewhere 1024
+NARROW, BROAD = 4080, 8160  # columns of a tile on the CPU, whose scores then stay in the cache
 
 
 class NonFiniteTileError(Exception):
@@ -29,8 +33,8 @@ class Counts:
     Attributes:
         above: Images that score higher, `(M,)` long.
         tied: Images that score the same, `(M,)` long.
-        rechecked: Pairs that took their exact score.
-        doubled: Pairs that took a float64 product.
+        rechecked: Pairs that a float32 product left open.
+        doubled: Pairs that took a float64 matrix product.
         compared: Pairs compared.
     """
 
@@ -66,9 +70,9 @@ def count_better(
 ) -> Counts:
     """Counts the gallery images above and beside each threshold, whatever their identity.
 
-    A float32 product decides all pairs that lie outside its error bound, a float64 product those of tiles in which
-    they are many; the others take their exact score. So the counts are those of the exact scores, whatever the
-    tiles, the threads or the order of the gallery.
+    A float32 product decides all pairs that lie outside its error bound, a float64 one most others; what is left
+    takes its exact score. So the counts are those of the exact scores, whatever the tiles, the threads or the order
+    of the gallery. On the CPU each thread takes its own tiles.
 
     Args:
         query: Q rows.
@@ -84,38 +88,31 @@ def count_better(
     Raises:
         NonFiniteTileError: The gallery holds NaN or inf.
     """
+    device = query.device
     if known is None:
-        known = torch.ones(gallery.rows, dtype=torch.bool, device=query.device)
-    held, in_block, columns = _tile_sizes(query, memory, len(thresholds.scores))
+        known = torch.ones(gallery.rows, dtype=torch.bool, device=device)
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    held, in_block, columns = _tile_sizes(query, memory, len(thresholds.scores), workers)
+    workers = min(workers, max(1, -(-gallery.rows // columns)))
+    compared = int(known.sum())
     totals: list[Counts] = []
-    scratch = Scratch(query.device)
-    with torch.no_grad(), full_float32(query.device):
+    with full_float32(device):
         for first in range(0, query.rows, held):
             last = min(first + held, query.rows)
             starts = range(first, last, in_block)
             blocks = [
                 QueryBlock(
                     query,
-                    gallery,
                     start,
                     thresholds.part(start, min(start + in_block, last)),
                     metric,
-                    memory,
                     memory // 4 // len(starts),
-                    scratch,
                 )
                 for start in starts
             ]
-            wanted = [block for block in blocks if len(block.thresholds.scores)]
-            for tile in _tiles(gallery, known, columns, metric) if wanted else ():
-                if not tile.finite:
-                    raise NonFiniteTileError
-                for block in wanted:
-                    block.add(tile)
-            compared = int(known.sum())
-            totals += [
-                Counts(*block.counts(), block.rechecked, block.doubled, compared * block.rows) for block in blocks
-            ]
+            found = _count(blocks, gallery, known, columns, workers, memory // workers)
+            for block, placings in zip(blocks, zip(*found, strict=True), strict=True):
+                totals.append(_block_counts(block, placings, compared))
     return Counts(
         torch.cat([t.above for t in totals]),
         torch.cat([t.tied for t in totals]),
@@ -125,22 +122,78 @@ def count_better(
     )
 
 
-def _tiles(gallery: FeatureTable, known: Tensor, columns: int, metric: Metric) -> Iterator[Tile]:
-    buffer = torch.empty(-(-columns // LANES) * LANES, gallery.width, device=gallery.device)
-    for start in range(0, gallery.rows, columns):
+def _count(
+    blocks: Sequence[QueryBlock], gallery: FeatureTable, known: Tensor, columns: int, workers: int, memory: int
+) -> list[list[Placing]]:
+    """Lets each thread place every `workers`-th tile: for each thread what it found, block by block."""
+    failed = Event()
+    found: list[list[Placing]] = [[] for _ in range(workers)]
+
+    def work(worker: int) -> None:
+        scratch = Scratch(gallery.device)
+        placings = found[worker]
+        placings += [Placing(block, gallery, memory, scratch) for block in blocks]
+        wanted = [placing for placing in placings if len(placing.block.thresholds.scores)]
+        tiles = _tiles(gallery, known, columns, worker, workers, blocks[0].metric) if wanted else ()
+        for tile in tiles:
+            if failed.is_set():
+                return
+            if not tile.finite:
+                raise NonFiniteTileError
+            for placing in wanted:
+                placing.add(tile)
+        for placing in placings:
+            placing.doubts.settle()
+
+    def guarded(worker: int) -> None:
+        try:
+            with torch.no_grad():
+                work(worker)
+        except BaseException:
+            failed.set()
+            raise
+
+    try:
+        in_threads(guarded, range(workers))
+    finally:
+        failed.set()  # an interrupt reaches this thread alone: the others stop at their next tile
+    return found
+
+
+def _tiles(
+    gallery: FeatureTable, known: Tensor, columns: int, worker: int, workers: int, metric: Metric
+) -> Iterator[Tile]:
+    buffer = torch.empty(columns, gallery.width, device=gallery.device)
+    for start in range(worker * columns, gallery.rows, workers * columns):
         stop = min(start + columns, gallery.rows)
         if bool(known[start:stop].any()):
             yield read_tile(gallery, start, stop, known, metric, buffer)
 
 
-def _tile_sizes(query: FeatureTable, memory: int, matches: int) -> tuple[int, int, int]:
+def _block_counts(block: QueryBlock, placings: Sequence[Placing], compared: int) -> Counts:
+    sums = [placing.sums() for placing in placings]
+    passes, ties = (torch.stack(parts).sum(dim=0) for parts in zip(*sums, strict=True))  # (T, M + R) -> (M + R,)
+    row, offset = block.thresholds.row, block.thresholds.offset
+    mine = torch.arange(len(row), device=row.device) + row  # (M,) bin of each match
+    last = offset[1:][row] + row  # (M,) last bin of its query
+    running = passes.cumsum(0)
+    return Counts(
+        running[last] - running[mine],
+        ties.cumsum(0)[mine],
+        sum(placing.doubts.rechecked for placing in placings),
+        sum(placing.doubled for placing in placings),
+        compared * block.rows,
+    )
+
+
+def _tile_sizes(query: FeatureTable, memory: int, matches: int, workers: int) -> tuple[int, int, int]:
     """Queries held at once, queries in a block, gallery images in a tile."""
-    width = query.width
+    width, cpu = query.width, query.device.type == "cpu"
     held = max(1, min(query.rows, memory // 4 // (12 * width)))  # float32, and float64 where it is called for
-    in_block = min(held, IN_BLOCK)
+    in_block = min(held, IN_BLOCK.get(query.device.type, 1024))
     # a gallery row: stored, float64, float32; a score: at most 16 bytes
-    columns = min(memory // 4 // (16 * width), memory // 4 // (16 * in_block))
+    columns = min(memory // 4 // workers // (16 * width), memory // 4 // workers // (16 * in_block))
     most = 2**16
-    if query.device.type == "cpu":  # a tile of scores stays in the cache, unless a large table is to be looked up in
-        most = 2040 if matches < 64 * query.rows else 8160
-    return held, in_block, max(LANES, min(columns, most) // LANES * LANES)
+    if cpu:  # unless a large table is to be looked up in
+        most = NARROW if matches < 64 * query.rows else BROAD
+    return held, in_block, max(8, min(columns, most))

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wsreid.retrieval.masks import true_places
+from wsreid.retrieval.masks import at_least, true_places
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
 
-FEWEST, MOST = 512, 8192  # cells between a query's lowest edge and its highest
-BELOW = 2  # the cells go on below, as many again and again, so that
+CELLS = 32  # cells a match, within
+FEWEST, MOST = 512, 16384  # cells between a query's lowest edge and its highest
+BELOW = 0.5  # the cells go on below, by this share of them, so that
 SPREAD = 64  # scores that pass nothing fall into many bins: adding to one and the same again and again is slow
-AT_ONCE = 2**18  # scores worked on at once: they stay in the cache
+AT_ONCE = 2**19  # scores worked on at once: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Placed:
             them. Bin 0 lacks most of its own, which make no difference to any match.
         row: Rows of the unsure scores, `(n,)` long.
         column: Their columns, `(n,)` long.
+        start: The bin in which each lies at least, `(n,)` long.
     """
 
     tally: Tensor
     row: Tensor
     column: Tensor
+    start: Tensor
 
 
 class Grid:
@@ -45,17 +48,16 @@ class Grid:
         lower: Lower edge of each match, `(M,)` float32 or float64: the type of the scores.
         upper: Upper edge of each match, `(M,)`.
         memory: Bytes that the table may take.
-        scratch: Working memory.
     """
 
-    def __init__(self, thresholds: Thresholds, lower: Tensor, upper: Tensor, memory: int, scratch: Scratch) -> None:
+    def __init__(self, thresholds: Thresholds, lower: Tensor, upper: Tensor, memory: int) -> None:
         self.rows, device = len(thresholds.offset) - 1, lower.device
         row, offset = thresholds.row, thresholds.offset
         most = int(offset.diff().max())
         fine = FEWEST
-        while fine < min(MOST, 16 * most) and 2 * fine * (1 + BELOW) * self.rows * 4 <= memory:
+        while fine < min(MOST, CELLS * most) and 2 * fine * (1 + BELOW) * self.rows * 4 <= memory:
             fine *= 2
-        cells = self.cells = fine * (1 + BELOW)
+        cells = self.cells = int(fine * (1 + BELOW))
         filled = offset.diff() > 0
         low, high = torch.zeros((2, self.rows), dtype=lower.dtype, device=device)
         low[filled] = lower[offset[:-1][filled]]
@@ -76,17 +78,17 @@ class Grid:
         self.bins = len(row) + self.rows
         table = passed + (offset[:-1] + torch.arange(self.rows, device=device)).int()[:, None]
         nothing = self.bins + torch.arange(cells, dtype=torch.int32, device=device) % SPREAD
-        table = torch.where(passed == 0, nothing, table)
-        self.unsure = self.bins + SPREAD  # the last bin
-        self.table = table.masked_fill_(unsure, self.unsure).view(-1)
+        self.unsure = self.bins + SPREAD  # from here on: unsure, and the bin it is at least
+        table = torch.where(unsure, table + self.unsure, torch.where(passed == 0, nothing, table))
+        self.table = table.view(-1)  # (R * cells,)
         self.first_cell = (cells * torch.arange(self.rows, device=device)).int()[:, None]  # (R, 1)
-        self._scratch = scratch
 
-    def place(self, scores: Tensor, times: Tensor | None = None) -> Placed:
+    def place(self, scores: Tensor, scratch: Scratch, times: Tensor | None = None) -> Placed:
         """Places the scores of a tile.
 
         Args:
-            scores: `(R, m)` of the edges' type, m a multiple of 8; -inf = none.
+            scores: `(R, m)` of the edges' type.
+            scratch: Working memory.
             times: How often each column counts, `(m,)` long; None = once.
 
         Returns:
@@ -94,10 +96,10 @@ class Grid:
         """
         columns = scores.shape[1]
         step = max(1, AT_ONCE // max(1, columns))
-        bins = self._scratch.take("bins", (self.rows, columns), torch.int32)
-        unsure = self._scratch.take("unsure", (self.rows, columns), torch.bool)
-        offsets = self._scratch.take("offset", (step, columns), scores.dtype)
-        numbers = self._scratch.take("cells", (step, columns), torch.int32)
+        bins = scratch.take("bins", (self.rows, columns), torch.int32)
+        unsure = scratch.take("unsure", (self.rows, columns), torch.bool)
+        offsets = scratch.take("offset", (step, columns), scores.dtype)
+        numbers = scratch.take("cells", (step, columns), torch.int32)
         for a in range(0, self.rows, step):
             b = min(a + step, self.rows)
             offset, cells = offsets[: b - a], numbers[: b - a]
@@ -106,10 +108,11 @@ class Grid:
             cells.copy_(offset)
             cells.add_(self.first_cell[a:b])
             torch.index_select(self.table, 0, cells.view(-1), out=bins[a:b].view(-1))
-            torch.ge(bins[a:b], self.unsure, out=unsure[a:b])
+            at_least(bins[a:b], self.unsure, out=unsure[a:b])
         weight = None if times is None else times.double().expand(self.rows, -1).reshape(-1)
-        tally = torch.bincount(bins.view(-1), weight, minlength=self.unsure + 1)[: self.bins].long()
-        return Placed(tally, *true_places(unsure))
+        tally = torch.bincount(bins.view(-1), weight, minlength=self.bins)[: self.bins].long()
+        row, column = true_places(unsure)
+        return Placed(tally, row, column, bins[row, column].long() - self.unsure)
 
     def _cells(self, scores: Tensor, rows: Tensor) -> Tensor:
         """Cell of each score, `(n, m)` with their queries `(n,)`, int32: the same steps as in `place`."""

@@ -9,13 +9,17 @@ from wsreid.retrieval.features import Metric
 from wsreid.retrieval.scores import MILD
 
 BLOCK = 256  # entries added up in one float32 product: the error grows with it, on a GPU the speed too
-CPU_BLOCK = 64
+CPU_BLOCK = 64  # on the CPU the speed does not; a half of it for narrow rows
+NARROW = 1024
+PANEL = 1020  # columns added to again and again on the CPU: they stay in the cache
 
 
 def block_of(rows: Tensor) -> int:
     """Entries of `rows` `(n, D)` that `product32` adds up at once."""
-    # each block adds an error too: from D = 16384 on, small ones gain nothing
-    return CPU_BLOCK if rows.device.type == "cpu" and rows.shape[1] <= CPU_BLOCK * BLOCK else BLOCK
+    width = rows.shape[1]
+    if rows.device.type != "cpu" or width > CPU_BLOCK * BLOCK:  # each block adds an error too
+        return BLOCK
+    return CPU_BLOCK // 2 if width <= NARROW else CPU_BLOCK
 
 
 def product32(q: Tensor, g: Tensor, out: Tensor | None = None) -> Tensor:
@@ -30,9 +34,13 @@ def product32(q: Tensor, g: Tensor, out: Tensor | None = None) -> Tensor:
         The products of each row of `q` with each row of `g`.
     """
     block = block_of(q)
-    total = torch.mm(q[:, :block], g[:, :block].T, out=out)  # (q, D), (g, D) -> (q, g)
-    for start in range(block, q.shape[1], block):
-        total.addmm_(q[:, start : start + block], g[:, start : start + block].T)
+    total = q.new_empty(len(q), len(g)) if out is None else out
+    panel = PANEL if q.device.type == "cpu" else len(g)
+    for first in range(0, len(g), max(panel, 1)):
+        part, rows = total[:, first : first + panel], g[first : first + panel]
+        torch.mm(q[:, :block], rows[:, :block].T, out=part)  # (q, D), (p, D) -> (q, p)
+        for start in range(block, q.shape[1], block):
+            part.addmm_(q[:, start : start + block], rows[:, start : start + block].T)
     return total
 
 
@@ -90,6 +98,28 @@ def error_bound64(width: int, metric: Metric, longest_query: float, longest_gall
     if metric != "euclidean":
         return product
     return 2 * product + 2.0**-50 * (longest_gallery**2 + longest_query * longest_gallery)
+
+
+def dot_bound(width: int, metric: Metric, longest_query: float, norm: Tensor) -> Tensor:
+    """How far a float64 score may lie from the exact one if a library added it up, and the norms too, in one go.
+
+    In any order D additions and multiplications err by D u |q||g| (u = 2^-53), a norm by D / 2 + 1 units of its last
+    place; the rest pays for the exact score itself, as in `error_bound64`.
+
+    Args:
+        width: Dimension D.
+        metric: The similarity.
+        longest_query: Greatest norm of the query rows: 1 under `cosine`.
+        norm: Norms of the gallery rows, `(n,)` float64: 1 under `cosine`.
+
+    Returns:
+        `(n,)` float64.
+    """
+    u = 2.0**-53 * 1.01
+    product = (1.5 * width + 64) * u * longest_query * norm
+    if metric != "euclidean":
+        return product
+    return 2 * product + (width + 64) * u * norm.square()
 
 
 def fits_float32(norms: Tensor) -> bool:

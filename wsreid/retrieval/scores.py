@@ -228,6 +228,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     started = Barrier(threads + 1)
 
     def begin() -> None:
+        torch.get_num_threads()  # a thread's first question of this kind gives it the default, whatever was set before
         torch.set_num_threads(1)
         started.wait()
 

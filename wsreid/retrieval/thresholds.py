@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+STEPS = 4  # entries that a score is carried past one by one before it is searched for
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class Thresholds:
         floor = torch.full((len(self.offset) - 1,), torch.inf, device=row.device)
         filled = self.offset.diff() > 0
         floor[filled] = low[self.offset[:-1][filled]]
-        beyond = torch.tensor([torch.iinfo(torch.int64).max], device=row.device)
-        return Edges(torch.cat([_keys(row, low), beyond]), _keys(row, high), floor, low, high)
+        return Edges(_keys(row, high), floor, low, high, self.with_ends(low), self.with_ends(high))
 
     def place(self, row: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
         """Finds exact scores in their query's list.
@@ -64,23 +66,41 @@ class Thresholds:
         """
         return self._bisect(row, score, ties_go_on=False), self._bisect(row, score, ties_go_on=True)
 
-    def place_within(self, row: Tensor, score: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def by_bin(self) -> Tensor:
+        """The scores and, behind each query's, inf: `(M + R,)` float64. Bin b of them lies below entry b."""
+        return self.with_ends(self.scores)
+
+    @cached_property
+    def below_bin(self) -> Tensor:
+        """The score below each bin, `(M + R,)` float64; -inf = the query's first."""
+        below = torch.cat([self.by_bin.new_full((1,), -torch.inf), self.by_bin[:-1]])
+        return below.masked_fill_(below == torch.inf, -torch.inf)
+
+    def with_ends(self, values: Tensor) -> Tensor:
+        """Values of the scores, `(M,)`, with an inf behind each query's, `(M + R,)`."""
+        row = self.row
+        filled = values.new_full((len(row) + len(self.offset) - 1,), torch.inf)
+        filled[torch.arange(len(row), device=row.device) + row] = values
+        return filled
+
+    def place_within(self, row: Tensor, score: Tensor, bound: Tensor | float, start: Tensor) -> tuple[Tensor, Tensor]:
         """Places scores that are known up to a bound.
 
         Args:
             row: Query of each score, `(n,)` long.
             score: `(n,)` float64.
-            bound: How far it may lie from the exact score.
+            bound: How far each may lie from its exact score, `(n,)` or one number.
+            start: A bin of the query at or below the score's, `(n,)` long; the nearer, the sooner it is done.
 
         Returns:
-            Index of the first entry that is not below the score, `(n,)` long, and whether the score may lie on the
+            Bin of the first entry that is not below the score, `(n,)` long, and whether the score may lie on the
             other side of an entry, `(n,)` bool.
         """
-        passed = self._bisect(row, score, ties_go_on=False)
-        last = max(len(self.scores) - 1, 0)
-        above = torch.where(passed < self.offset[row + 1], self.scores[passed.clamp(max=last)], torch.inf)
-        below = torch.where(passed > self.offset[row], self.scores[(passed - 1).clamp(min=0)], -torch.inf)
-        return passed, (above - score <= bound) | (score - below <= bound)
+        found = _step_up(self.by_bin, start, score)
+        rest = torch.nonzero(self.by_bin[found] < score).flatten()
+        found[rest] = self._bisect(row[rest], score[rest], ties_go_on=False) + row[rest]
+        return found, (self.by_bin[found] - score <= bound) | (score - self.below_bin[found] <= bound)
 
     def _bisect(self, row: Tensor, score: Tensor, *, ties_go_on: bool) -> Tensor:
         low, high = self.offset[row], self.offset[row + 1]
@@ -100,32 +120,54 @@ class Edges:
     One sorted list of integers lets a single `searchsorted` serve queries with any number of matches.
 
     Attributes:
-        low: Lower edges and a last entry beyond all, `(M + 1,)` long.
         high: Upper edges, `(M,)` long.
         floor: Each query's least lower edge, `(R,)` float32; below it a score passes no match. inf = no match.
         lower: Lower edges as they are, `(M,)` float32.
         upper: Upper edges as they are, `(M,)` float32.
+        lower_by_bin: Lower edges, inf behind each query's, `(M + R,)` float32.
+        upper_by_bin: Upper edges likewise.
     """
 
-    low: Tensor
     high: Tensor
     floor: Tensor
     lower: Tensor
     upper: Tensor
+    lower_by_bin: Tensor
+    upper_by_bin: Tensor
 
-    def place(self, row: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    def place(self, row: Tensor, score: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Places approximate scores: how many entries they surely pass, and whether the next one is in doubt.
 
         Args:
             row: Query of each score, `(n,)` long.
             score: `(n,)` float32.
+            start: A bin of the query at or below the score's, `(n,)` long; None = not known.
 
         Returns:
-            Index of the first entry not surely passed, `(n,)` long, and the doubt, `(n,)` bool.
+            Bin of the first entry not surely passed, `(n,)` long, and the doubt, `(n,)` bool.
         """
-        key = _keys(row, score)
-        passed = torch.searchsorted(self.high, key)
-        return passed, self.low[passed] <= key
+        if start is None:
+            found = self._search(row, score)
+        else:
+            found = _step_up(self.upper_by_bin, start, score)
+            rest = torch.nonzero(self.upper_by_bin[found] < score).flatten()
+            found[rest] = self._search(row[rest], score[rest])
+        return found, self.lower_by_bin[found] <= score
+
+    def _search(self, row: Tensor, score: Tensor) -> Tensor:
+        return torch.searchsorted(self.high, _keys(row, score)) + row
+
+
+def _step_up(entries: Tensor, start: Tensor, score: Tensor) -> Tensor:
+    """Goes up from `start` `(n,)` while the entry lies below the score, a few steps at most: `(n,)` bins."""
+    found = start.clone()
+    left = torch.nonzero(entries[found] < score).flatten()
+    for _ in range(STEPS):
+        if not len(left):
+            break
+        found[left] += 1
+        left = left[entries[found[left]] < score[left]]
+    return found
 
 
 def _keys(row: Tensor, score: Tensor) -> Tensor:

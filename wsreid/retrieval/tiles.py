@@ -11,8 +11,6 @@ from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.products import fits_float32
 from wsreid.retrieval.scores import LARGEST, divide_rows, row_norms, row_sum
 
-LANES = 8  # columns come in eights, so that eight comparisons can be looked at as one integer
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -22,8 +20,7 @@ class Tile:
         index: Their rows in the table, `(n,)` long.
         rows: Their features in the stored type, `(n, D)`.
         norms: Their norms, `(n,)` float64.
-        quick: The rows for the float32 product, `(m, D)` with m >= n a multiple of 8, zeros behind n; None where
-            float32 cannot hold them.
+        quick: The rows for the float32 product, `(n, D)`; None where float32 cannot hold them.
     """
 
     index: Tensor
@@ -53,7 +50,7 @@ def read_tile(
         stop: End.
         known: Which rows of the table count, `(G,)` bool.
         metric: The similarity; under `cosine` the quick rows are divided by their norms.
-        buffer: Memory for the quick rows, `(m, D)` float32 with m at least `stop - start` rounded up to eights.
+        buffer: Memory for the quick rows, `(m, D)` float32 with m at least `stop - start`.
 
     Returns:
         The rows that count.
@@ -64,18 +61,15 @@ def read_tile(
     if not bool(mine.all()):
         rows, index = rows[mine], index[mine]
     norms = row_norms(rows)
-    count = len(rows)
-    padded = -(-count // LANES) * LANES
     if metric != "cosine" and not fits_float32(norms):
         return Tile(index, rows, norms, None)
     if buffer is None:
-        buffer = torch.empty(padded, table.width, device=table.device)
-    quick = buffer[:padded]
+        buffer = torch.empty(len(rows), table.width, device=table.device)
+    quick = buffer[: len(rows)]
     if metric == "cosine":
-        divide_rows(rows, norms, out=quick[:count])
+        divide_rows(rows, norms, out=quick)
     else:
-        quick[:count].copy_(rows)
-    quick[count:] = 0
+        quick.copy_(rows)
     return Tile(index, rows, norms, quick)
 
 

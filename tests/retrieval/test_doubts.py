@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from wsreid.retrieval.doubts import Doubts, dots
+from wsreid.retrieval.features import FeatureTable
+from wsreid.retrieval.products import dot_bound
+from wsreid.retrieval.query_block import QueryBlock
+from wsreid.retrieval.ranking import sort_thresholds
+from wsreid.retrieval.scores import pair_scores, row_norms
+
+from .problems import KINDS, make_problem
+
+CPU = torch.device("cpu")
+MEMORY = 2**22
+METRICS = ("cosine", "dot", "euclidean")
+
+
+def make_block(kind, metric, width=40):
+    p = make_problem(2, queries=6, images=80, width=width, kind=kind)
+    query, gallery = FeatureTable(p.query, CPU), FeatureTable(p.gallery, CPU)
+    qi, gi = torch.arange(6).repeat_interleave(3), torch.arange(18)
+    scores = pair_scores(query, gallery, qi, gi, metric=metric, memory=MEMORY)
+    return QueryBlock(query, 0, sort_thresholds(qi, scores, 6), metric, MEMORY), gallery
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_pairs_put_off_are_placed_by_their_exact_scores(kind, metric):
+    block, gallery = make_block(kind, metric)
+    doubts = Doubts(block, gallery, MEMORY)
+    row = torch.arange(6).repeat(80)
+    index = torch.arange(80).repeat_interleave(6)
+    norm = row_norms(gallery.slice(0, 80))[index]
+    half = len(row) // 2
+    offset = block.thresholds.offset
+    doubts.add(row[:half], index[:half], norm[:half], offset[row[:half]] + row[:half])
+    doubts.add_close(row[half:], index[half:], torch.ones_like(row[half:]))
+    doubts.settle()
+    exact = pair_scores(block.query, gallery, row, index, metric=metric, memory=MEMORY)
+    passed, tied = block.thresholds.place(row, exact)
+    assert torch.equal(doubts.passes, torch.bincount(passed + row, minlength=24))
+    ties = torch.bincount(passed + row, minlength=24) - torch.bincount(tied + row, minlength=24)
+    assert torch.equal(doubts.ties, ties)
+    assert doubts.rechecked == half
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("width", [3, 300])
+def test_dot_products_lie_within_their_bound(kind, metric, width):
+    block, gallery = make_block(kind, metric, width)
+    row, index = torch.arange(6).repeat_interleave(80), torch.arange(80).repeat(6)
+    norm = row_norms(gallery.slice(0, 80))[index]
+    found = dots(block.rows64, gallery, row, index)
+    if metric == "cosine":
+        found = found / torch.where(norm > 0, norm, 1.0)
+        norm = torch.ones_like(norm)
+    elif metric == "euclidean":
+        found = 2 * found - norm**2
+    exact = pair_scores(block.query, gallery, row, index, metric=metric, memory=MEMORY)
+    bound = dot_bound(width, metric, block.longest, norm)
+    assert bool(((found - exact).abs() <= bound).all())
+    scale = np.maximum(block.longest * norm.numpy() + norm.numpy() ** 2, 1e-30)
+    assert float((bound.numpy() / scale).max()) < 1e-12
+
+
+def test_a_pair_that_its_dot_product_decides_takes_no_exact_score(monkeypatch):
+    block, gallery = make_block("random", "cosine")
+    doubts = Doubts(block, gallery, MEMORY)
+    monkeypatch.setattr("wsreid.retrieval.doubts.pair_scores", None)
+    index = torch.arange(20, 80)
+    row = torch.zeros_like(index)
+    doubts.add(row, index, row_norms(gallery.slice(0, 80))[index], row)
+    doubts.settle()
+    assert int(doubts.passes.sum()) == 60

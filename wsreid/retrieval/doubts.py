@@ -1,0 +1,137 @@
+"""Pairs that a product could not decide wait here for better scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wsreid.retrieval.features import FeatureTable
+from wsreid.retrieval.products import dot_bound
+from wsreid.retrieval.query_block import QueryBlock
+from wsreid.retrieval.scores import pair_scores
+
+AT_ONCE = 2**19  # bytes of gallery rows multiplied at once: they stay in the cache
+
+
+class Doubts:
+    """Doubtful pairs of a block of queries, placed together: first by float64 dot products, at last by exact scores.
+
+    A dot product in the order of a library costs a quarter of the exact score, whose order is fixed, and leaves only
+    ties and what is as good as one.
+
+    Args:
+        block: The queries.
+        gallery: All gallery rows.
+        memory: Bytes that passing arrays may take.
+    """
+
+    def __init__(self, block: QueryBlock, gallery: FeatureTable, memory: int) -> None:
+        self.block, self.gallery, self.memory = block, gallery, memory
+        bins = len(block.thresholds.scores) + block.rows
+        self.passes = torch.zeros(bins, dtype=torch.int64, device=block.thresholds.scores.device)
+        self.ties = torch.zeros_like(self.passes)
+        self.rechecked = 0
+        self._near: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._close: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._n_near = self._n_close = 0
+
+    def add(self, row: Tensor, index: Tensor, norm: Tensor, start: Tensor) -> None:
+        """Keeps pairs that a float32 product left open.
+
+        Args:
+            row: Rows of the block, `(n,)` long.
+            index: Rows of the gallery, `(n,)` long.
+            norm: Norms of these, `(n,)` float64.
+            start: Bins at or below theirs, `(n,)` long.
+        """
+        self._near.append((row, index, norm, start))
+        self._n_near += len(row)
+        self.rechecked += len(row)
+        if self._n_near * 32 > self.memory // 16:
+            self._settle_near()
+
+    def add_close(self, row: Tensor, index: Tensor, weight: Tensor) -> None:
+        """Keeps pairs that a float64 product left open.
+
+        Args:
+            row: Rows of the block, `(n,)` long.
+            index: Rows of the gallery, `(n,)` long.
+            weight: How often each counts, `(n,)` long.
+        """
+        if not len(row):
+            return
+        self._close.append((row, index, weight))
+        self._n_close += len(row)
+        if self._n_close * 24 > self.memory // 16:
+            self._settle_close()
+
+    def settle(self) -> None:
+        """Places all pairs that still wait."""
+        self._settle_near()
+        self._settle_close()
+
+    def _settle_near(self) -> None:
+        if not self._near:
+            return
+        row, index, norm, start = (torch.cat(parts) for parts in zip(*self._near, strict=True))
+        self._near, self._n_near = [], 0
+        order = torch.argsort(row, stable=True)  # pairs of one query side by side
+        row, index, norm, start = row[order], index[order], norm[order], start[order]
+        block = self.block
+        scores = dots(block.rows64, self.gallery, row, index)  # (n,)
+        if block.metric == "cosine":
+            scores /= torch.where(norm > 0, norm, 1.0)
+            norm = torch.ones_like(norm)
+        elif block.metric == "euclidean":
+            scores.mul_(2).sub_(norm.square())
+        bound = dot_bound(block.query.width, block.metric, block.longest, norm)
+        found, unsure = block.thresholds.place_within(row, scores, bound, start)
+        sure = ~unsure
+        self.passes.index_add_(0, found[sure], torch.ones_like(found[sure]))
+        self.add_close(row[unsure], index[unsure], torch.ones_like(row[unsure]))
+
+    def _settle_close(self) -> None:
+        if not self._close:
+            return
+        row, index, weight = (torch.cat(parts) for parts in zip(*self._close, strict=True))
+        self._close, self._n_close = [], 0
+        order = torch.argsort(row, stable=True)
+        row, index, weight = row[order], index[order], weight[order]
+        block = self.block
+        exact = pair_scores(
+            block.query, self.gallery, row + block.start, index, metric=block.metric, memory=self.memory // 4
+        )
+        passed, tied = block.thresholds.place(row, exact)
+        self.passes.index_add_(0, passed + row, weight)
+        self.ties.index_add_(0, passed + row, weight)
+        self.ties.index_add_(0, tied + row, -weight)
+
+
+def dots(rows64: Tensor, gallery: FeatureTable, row: Tensor, index: Tensor) -> Tensor:
+    """Float64 dot products of pairs, added up in no certain order.
+
+    Args:
+        rows64: `(q, D)` float64.
+        gallery: G rows.
+        row: Row of `rows64` of each pair, `(n,)` long, ascending.
+        index: Row of the gallery, `(n,)` long.
+
+    Returns:
+        `(n,)` float64.
+    """
+    scores = torch.empty(len(row), dtype=torch.float64, device=rows64.device)
+    if rows64.device.type != "cpu":
+        step = max(1, 64 * AT_ONCE // (8 * rows64.shape[1]))
+        for a in range(0, len(row), step):
+            part = slice(a, a + step)
+            scores[part] = torch.linalg.vecdot(rows64[row[part]], gallery.pick(index[part]))  # (p, D) -> (p,)
+        return scores
+    step = max(1, AT_ONCE // (8 * rows64.shape[1]))
+    query, count = torch.unique_consecutive(row, return_counts=True)
+    a = 0
+    for q, end in zip(query.tolist(), count.cumsum(0).tolist(), strict=True):
+        while a < end:
+            b = min(a + step, end)
+            torch.mv(gallery.pick(index[a:b]), rows64[q], out=scores[a:b])  # (p, D), (D,) -> (p,)
+            a = b
+    return scores
