@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.retrieval.doubts import Doubts, dots
+from wsreid.retrieval.doubts import Doubts, KnownScores, dots
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.products import dot_bound
 from wsreid.retrieval.query_block import QueryBlock
@@ -74,3 +74,27 @@ def test_a_pair_that_its_dot_product_decides_takes_no_exact_score(monkeypatch):
     doubts.add(row, index, row_norms(gallery.slice(0, 80))[index], row)
     doubts.settle()
     assert int(doubts.passes.sum()) == 60
+
+
+def test_a_score_that_is_known_is_not_computed_again(monkeypatch):
+    block, gallery = make_block("random", "cosine")
+    row, index = torch.arange(6).repeat_interleave(3), torch.arange(18)
+    known = KnownScores(row, index, pair_scores(block.query, gallery, row, index, metric="cosine", memory=MEMORY), 80)
+    doubts = Doubts(block, gallery, MEMORY, known)
+    monkeypatch.setattr("wsreid.retrieval.doubts.pair_scores", None)
+    more = torch.arange(20, 80)
+    row, index = torch.cat([row, torch.full_like(more, 5)]), torch.cat([index, more])
+    norm = row_norms(gallery.slice(0, 80))[index]
+    doubts.add(row, index, norm, block.thresholds.offset[row] + row)
+    doubts.settle()
+    assert int(doubts.passes.sum()) == 78
+    assert doubts.ties.cumsum(0).view(6, 4).tolist() == [[1, 1, 1, 0]] * 6
+
+
+def test_pairs_are_found_by_both_their_rows():
+    known = KnownScores(torch.tensor([2, 0]), torch.tensor([1, 3]), torch.tensor([0.5, 0.25]).double(), 10)
+    place, found = known.find(torch.tensor([0, 2, 2, 9]), torch.tensor([3, 3, 1, 9]))
+    assert found.tolist() == [True, False, True, False]
+    assert known.scores[place[found]].tolist() == [0.25, 0.5]
+    nothing = KnownScores(*torch.zeros(3, 0).long(), 10)
+    assert nothing.find(torch.tensor([1]), torch.tensor([1]))[1].tolist() == [False]

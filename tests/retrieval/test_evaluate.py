@@ -206,7 +206,17 @@ def test_bad_input_is_refused_in_words(problem, name):
 
 
 @pytest.mark.parametrize(
-    "options", [{"metric": "l1"}, {"ties": "random"}, {"max_rank": 0}, {"topk": 0}, {"memory_mb": 0}], ids=str
+    "options",
+    [
+        {"metric": "l1"},
+        {"ties": "random"},
+        {"max_rank": 0},
+        {"topk": 0},
+        {"memory_mb": 0},
+        {"seed": -1},
+        {"protocol": 3},
+    ],
+    ids=str,
 )
 def test_bad_options_are_refused(problem, options):
     with pytest.raises(ConfigError, match=next(iter(options))):

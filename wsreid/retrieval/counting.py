@@ -9,6 +9,7 @@ from threading import Event
 import torch
 from torch import Tensor
 
+from wsreid.retrieval.doubts import KnownScores
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.placing import Placing
 from wsreid.retrieval.precision import full_float32
@@ -67,6 +68,7 @@ def count_better(
     metric: Metric,
     memory: int,
     known: Tensor | None = None,
+    scored: KnownScores | None = None,
 ) -> Counts:
     """Counts the gallery images above and beside each threshold, whatever their identity.
 
@@ -81,6 +83,7 @@ def count_better(
         metric: The similarity.
         memory: Bytes that the working arrays may take.
         known: Which gallery rows count, `(G,)` bool; None = all.
+        scored: Exact scores that are there already; they are not computed again.
 
     Returns:
         Counts in the order of `thresholds.scores`.
@@ -110,7 +113,7 @@ def count_better(
                 )
                 for start in starts
             ]
-            found = _count(blocks, gallery, known, columns, workers, memory // workers)
+            found = _count(blocks, gallery, known, scored, columns, workers, memory // workers)
             for block, placings in zip(blocks, zip(*found, strict=True), strict=True):
                 totals.append(_block_counts(block, placings, compared))
     return Counts(
@@ -123,7 +126,13 @@ def count_better(
 
 
 def _count(
-    blocks: Sequence[QueryBlock], gallery: FeatureTable, known: Tensor, columns: int, workers: int, memory: int
+    blocks: Sequence[QueryBlock],
+    gallery: FeatureTable,
+    known: Tensor,
+    scored: KnownScores | None,
+    columns: int,
+    workers: int,
+    memory: int,
 ) -> list[list[Placing]]:
     """Lets each thread place every `workers`-th tile: for each thread what it found, block by block."""
     failed = Event()
@@ -132,7 +141,7 @@ def _count(
     def work(worker: int) -> None:
         scratch = Scratch(gallery.device)
         placings = found[worker]
-        placings += [Placing(block, gallery, memory, scratch) for block in blocks]
+        placings += [Placing(block, gallery, memory, scratch, scored) for block in blocks]
         wanted = [placing for placing in placings if len(placing.block.thresholds.scores)]
         tiles = _tiles(gallery, known, columns, worker, workers, blocks[0].metric) if wanted else ()
         for tile in tiles:

@@ -13,6 +13,30 @@ from wsreid.retrieval.scores import pair_scores
 AT_ONCE = 2**19  # bytes of gallery rows multiplied at once: they stay in the cache
 
 
+class KnownScores:
+    """Exact scores of some pairs, such as the matches: each of these is in doubt beside itself.
+
+    Args:
+        query: Query of each pair, `(P,)` long.
+        index: Its gallery row, `(P,)` long.
+        scores: `(P,)` float64.
+        gallery: The number G of gallery rows.
+    """
+
+    def __init__(self, query: Tensor, index: Tensor, scores: Tensor, gallery: int) -> None:
+        self._gallery = gallery
+        self._keys, order = torch.sort(query * gallery + index)
+        self.scores = scores[order]
+
+    def find(self, query: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Places of pairs in `scores`, `(n,)` long, and which of the pairs are there at all, `(n,)` bool."""
+        keys = query * self._gallery + index
+        if not len(self._keys):
+            return torch.zeros_like(keys), torch.zeros_like(keys, dtype=torch.bool)
+        place = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
+        return place, self._keys[place] == keys
+
+
 class Doubts:
     """Doubtful pairs of a block of queries, placed together: first by float64 dot products, at last by exact scores.
 
@@ -23,10 +47,11 @@ class Doubts:
         block: The queries.
         gallery: All gallery rows.
         memory: Bytes that passing arrays may take.
+        known: Exact scores that are there already.
     """
 
-    def __init__(self, block: QueryBlock, gallery: FeatureTable, memory: int) -> None:
-        self.block, self.gallery, self.memory = block, gallery, memory
+    def __init__(self, block: QueryBlock, gallery: FeatureTable, memory: int, known: KnownScores | None = None) -> None:
+        self.block, self.gallery, self.memory, self.known = block, gallery, memory, known
         bins = len(block.thresholds.scores) + block.rows
         self.passes = torch.zeros(bins, dtype=torch.int64, device=block.thresholds.scores.device)
         self.ties = torch.zeros_like(self.passes)
@@ -78,6 +103,10 @@ class Doubts:
         order = torch.argsort(row, stable=True)  # pairs of one query side by side
         row, index, norm, start = row[order], index[order], norm[order], start[order]
         block = self.block
+        if self.known is not None:
+            place, found = self.known.find(row + block.start, index)
+            self._place_exactly(row[found], self.known.scores[place[found]], torch.ones_like(row[found]))
+            row, index, norm, start = row[~found], index[~found], norm[~found], start[~found]
         scores = dots(block.rows64, self.gallery, row, index)  # (n,)
         if block.metric == "cosine":
             scores /= torch.where(norm > 0, norm, 1.0)
@@ -101,7 +130,10 @@ class Doubts:
         exact = pair_scores(
             block.query, self.gallery, row + block.start, index, metric=block.metric, memory=self.memory // 4
         )
-        passed, tied = block.thresholds.place(row, exact)
+        self._place_exactly(row, exact, weight)
+
+    def _place_exactly(self, row: Tensor, exact: Tensor, weight: Tensor) -> None:
+        passed, tied = self.block.thresholds.place(row, exact)
         self.passes.index_add_(0, passed + row, weight)
         self.ties.index_add_(0, passed + row, weight)
         self.ties.index_add_(0, tied + row, -weight)

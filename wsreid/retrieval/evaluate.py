@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.checks import check_finite
+from wsreid.retrieval.checks import check_choice, check_finite, check_positive
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.features import Array, Features, FeatureTable, Metric
 from wsreid.retrieval.group import Alone, Group
@@ -102,7 +102,7 @@ def evaluate(
         ConfigError: An option is out of its range; the protocol is unknown, or needs cameras that are not there;
             re-ranking does not fit the memory, or is asked for in several processes.
     """
-    _check_options(metric, ties, max_rank, topk, memory_mb)
+    _check_options(metric, ties, max_rank, topk, memory_mb, seed)
     group = Alone() if group is None else group
     search = search_settings(index)
     _check_changed(group, rerank, expand, search)
@@ -207,10 +207,12 @@ def _check_changed(
             )
 
 
-def _check_options(metric: str, ties: str, max_rank: int, topk: int | None, memory_mb: int) -> None:
-    for name, value, known in (("metric", metric, get_args(Metric)), ("ties", ties, get_args(Ties))):
-        if value not in known:
-            raise ConfigError(f"{name}={value!r}: expected one of {', '.join(known)}.")
-    for name, number in (("max_rank", max_rank), ("topk", topk), ("memory_mb", memory_mb)):
-        if number is not None and number < 1:
-            raise ConfigError(f"{name}={number}: expected at least 1.")
+def _check_options(metric: str, ties: str, max_rank: int, topk: int | None, memory_mb: int, seed: int) -> None:
+    check_choice("metric", metric, get_args(Metric))
+    check_choice("ties", ties, get_args(Ties))
+    for name, number in (("max_rank", max_rank), ("memory_mb", memory_mb)):
+        check_positive(name, number)
+    if topk is not None:
+        check_positive("topk", topk)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed={seed!r}: expected a whole number, at least 0.")

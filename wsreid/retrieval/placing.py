@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsreid.retrieval.doubts import Doubts
+from wsreid.retrieval.doubts import Doubts, KnownScores
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.masks import at_least, count_true, true_places
 from wsreid.retrieval.products import product32, product64
@@ -16,7 +16,7 @@ from wsreid.retrieval.tiles import Tile, distinct_rows
 
 MANY = 0.04  # share of a tile's scores from which a grid places them sooner than a search one by one
 UNSURE = 0.25  # share of scores that a grid may leave open before a float64 product is taken
-CROWDED = 0.1  # share of doubtful scores from which a float64 product costs less than float64 dot products of pairs
+CROWDED = 0.01  # share of doubtful scores from which a float64 product costs less than float64 dot products of pairs
 WIDE = {"cpu": 8160}  # columns of a float64 product; elsewhere 2^14
 
 
@@ -31,11 +31,19 @@ class Placing:
         gallery: All gallery rows.
         memory: Bytes that passing arrays may take.
         scratch: Working memory of the thread.
+        scored: Exact scores that are there already.
     """
 
-    def __init__(self, block: QueryBlock, gallery: FeatureTable, memory: int, scratch: Scratch) -> None:
+    def __init__(
+        self,
+        block: QueryBlock,
+        gallery: FeatureTable,
+        memory: int,
+        scratch: Scratch,
+        scored: KnownScores | None = None,
+    ) -> None:
         self.block, self.gallery, self.memory = block, gallery, memory
-        self.doubts = Doubts(block, gallery, memory)
+        self.doubts = Doubts(block, gallery, memory, scored)
         self.doubled = 0
         self.gridded = self.crowded = False
         self._scratch = scratch

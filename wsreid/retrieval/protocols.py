@@ -127,6 +127,8 @@ def protocol_named(name: str | Protocol) -> Protocol:
     """
     if isinstance(name, Protocol):
         return name
+    if not isinstance(name, str):
+        raise ConfigError(f"protocol={name!r}: expected a Protocol, or one of {', '.join(PROTOCOLS)}.")
     if name not in PROTOCOLS:
         near = get_close_matches(name, PROTOCOLS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wsreid.retrieval.checks import check_finite
 from wsreid.retrieval.counting import Counts, NonFiniteTileError, count_better
+from wsreid.retrieval.doubts import KnownScores
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.group import Group, together
 from wsreid.retrieval.junk import UNKNOWN, Ints, Pairs
@@ -82,7 +83,8 @@ def exact_ranks(
     )
     known = torch.from_numpy(g_pid != UNKNOWN).to(device)
     with together(group), _finite(query, gallery, memory):
-        counts = count_better(query, gallery, thresholds, metric=metric, memory=memory, known=known)
+        scored = KnownScores(pair_query, pair_gallery, scores, gallery.rows)
+        counts = count_better(query, gallery, thresholds, metric=metric, memory=memory, known=known, scored=scored)
         counts = counts.without(*counts_of_pairs(thresholds, pair_query, scores))
     counts = sum_counts(counts, group)
     tied = int((counts.tied > 0).sum())

@@ -53,8 +53,8 @@ def pair_scores(
         in_threads(one, starts)
         return scores
     for start in starts:
-        q, _ = _scaled(query, qi[start : start + step], metric)
-        g, square = _scaled(gallery, gi[start : start + step], metric)
+        q, _ = scaled_rows(query, qi[start : start + step], metric)
+        g, square = scaled_rows(gallery, gi[start : start + step], metric)
         s = row_sum(q * g)  # (p, D) -> (p,)
         scores[start : start + step] = 2 * s - square if metric == "euclidean" else s
     return scores
@@ -94,10 +94,6 @@ def scaled_rows(table: FeatureTable, index: Tensor, metric: Metric) -> tuple[Ten
     Returns:
         The rows, `(n, D)` float64, and their squared norms before the division, `(n,)` float64.
     """
-    return _scaled(table, index, metric)
-
-
-def _scaled(table: FeatureTable, index: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
     rows = table.pick(index)  # (n, D)
     square = row_sum(rows * rows)  # (n, D) -> (n,)
     if metric == "cosine":

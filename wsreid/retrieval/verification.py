@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from wsreid.errors import ConfigError
+from wsreid.retrieval.checks import check_choice, check_positive
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.features import Array, Features, Metric
 from wsreid.retrieval.group import Alone, Group, together
@@ -167,15 +168,13 @@ def _genuine_scores(given: Inputs, pairs: Pairs, bins: Bins, memory: int) -> Flo
 
 
 def _check_options(metric: str, rates: Sequence[float], bins: int, memory_mb: int) -> None:
-    if metric not in get_args(Metric):
-        raise ConfigError(f"metric={metric!r}: expected one of {', '.join(get_args(Metric))}.")
+    check_choice("metric", metric, get_args(Metric))
     for rate in rates:
         if not 0 < rate < 1:
             raise ConfigError(f"rates: {rate} is no false positive rate; expected shares between 0 and 1.")
     if not BIN_LIMITS[0] <= bins <= BIN_LIMITS[1]:
         raise ConfigError(f"bins={bins}: expected {BIN_LIMITS[0]} to {BIN_LIMITS[1]}.")
-    if memory_mb < 1:
-        raise ConfigError(f"memory_mb={memory_mb}: expected at least 1.")
+    check_positive("memory_mb", memory_mb)
 
 
 def _require_pairs(genuine: int, impostor: int) -> None:
