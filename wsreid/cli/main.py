@@ -21,6 +21,11 @@ SUITE = {  # in wsreid/cli/suite.py: Lightning's
 }
 OTHERS = {
     "evaluate": "Score features from any model: CMC, mAP, mINP.",
+    "prepare": "Index a data set into a manifest.",
+    "check": "Check a manifest, its images and its bags.",
+    "bags": "Make bags, save and describe them.",
+    "stats": "Compare data sets: a table and figures.",
+    "show-bags": "Draw training images by bag, and query/match pairs.",
 }
 HELP = ("-h", "--help")
 
@@ -54,7 +59,7 @@ def main(args: list[str] | None = None) -> Finished:
     words = list(sys.argv[1:] if args is None else args)
     name = words[0] if words else ""
     if name in OTHERS:
-        return cast(_Command, importlib.import_module(f"wsreid.cli.{name}")).run(words[1:])
+        return cast(_Command, importlib.import_module(f"wsreid.cli.{name.replace('-', '_')}")).run(words[1:])
     if name in HELP:
         print(_help())
         raise SystemExit(0)

@@ -42,7 +42,8 @@ def prepared_manifest(source: Source, root: Path, name: str) -> Manifest:
 
     def build(partial: Path) -> None:
         _log.info("indexing %s", root)
-        write_manifest(partial, source.index(root), source=source.name, root=root)
+        records = source.index(root)  # first: it may make the folder of the images
+        write_manifest(partial, records, source=source.name, root=source.image_root(root))
 
     return Manifest.open(build_once(path, build), remedy=_MANIFEST_REMEDY)
 
@@ -75,6 +76,8 @@ def prepared_bags(
 def rows_to_train_on(manifest: Manifest, held_out: NDArray[np.int64]) -> NDArray[np.int64]:
     """The training split's rows without some of them, ascending."""
     rows = manifest.rows(Split.TRAIN)
+    if not len(held_out):
+        return rows
     return np.delete(rows, held_out - manifest.row_range(Split.TRAIN).start)
 
 

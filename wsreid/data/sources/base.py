@@ -41,6 +41,15 @@ class Source(ABC):
         """The options that change what `index` returns."""
         return {}
 
+    @property
+    def variant(self) -> str | None:
+        """The variant of the published sizes that the options go with; None = the set's one split."""
+        return None
+
+    def image_root(self, root: Path) -> Path:
+        """The folder that the images' paths are relative to."""
+        return root
+
     @abstractmethod
     def watched(self, root: Path) -> Iterable[Path]:
         """The folders and lists whose change means that the data set must be indexed again.

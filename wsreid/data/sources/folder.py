@@ -11,6 +11,7 @@ from typing import ClassVar, Final, NamedTuple
 from wsreid.data.records import ImageRecords, Split
 from wsreid.data.sources.base import Source
 from wsreid.data.sources.builder import ImageEntry, RecordsBuilder
+from wsreid.data.sources.numbering import numbered
 from wsreid.data.sources.scan import Found, ignored, scan
 from wsreid.errors import ConfigError
 
@@ -90,8 +91,8 @@ class Folder(Source):
             found, problems = scan(root / folder, root, recursive=True)
             builder.problems(problems)
             images += self._named(split, found, Path(folder).as_posix(), builder)
-        pids, pid_names = _numbered({image.pid for image in images})
-        cameras, camera_names = _numbered({image.camera for image in images if image.camera is not None})
+        pids, pid_names = numbered({image.pid for image in images})
+        cameras, camera_names = numbered({image.camera for image in images if image.camera is not None})
         if camera_names:
             builder.note("cameras are numbered from 1: " + ", ".join(camera_names))
         without = sum(image.camera is None for image in images)
@@ -139,15 +140,6 @@ class Folder(Source):
             builder.note(f"{junk} junk images (-1) dropped from the gallery")
         return images
 
-
-def _numbered(names: set[str]) -> tuple[dict[str, int], tuple[str, ...] | None]:
-    """Numbers for names: their own where all are different whole numbers, else from 1 in sorted order."""
-    if all(_NUMBER.fullmatch(name) for name in names):
-        numbers = {name: int(name) for name in names}
-        if len(set(numbers.values())) == len(names):
-            return numbers, None
-    ordered = tuple(sorted(names))
-    return {name: place for place, name in enumerate(ordered, 1)}, ordered
 
 
 def _walk(top: Path) -> Iterable[str]:
