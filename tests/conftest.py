@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 TINY_RENDERED = ["--data.rendered.train_ids", "10", "--data.rendered.test_ids", "8", "--data.rendered.cameras", "3"]

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsreid.data.bag_draft import BagDraft
 from wsreid.data.bag_noise import add_noise
@@ -134,3 +136,33 @@ def test_streams_are_apart_and_seeded(draft):
     assert drops(unknown=0.3) == drops(unknown=0.3, epoch=1)  # who is unknown does not change
     with_extra, without = drops(missing=0.3, extra=0.5), drops(missing=0.3)
     assert all(without[b] <= with_extra[b] for b in without)  # one kind of noise leaves the other as it was
+
+
+PROBABILITY = st.floats(0, 1)
+
+
+@given(st.lists(st.sets(st.integers(0, 6), min_size=1), min_size=1, max_size=12), PROBABILITY, PROBABILITY, PROBABILITY)
+def test_laws_of_all_noise_together(names, missing, extra, unknown):
+    bags = len(names)
+    owner = np.repeat(np.arange(bags), [len(x) for x in names])
+    draft = BagDraft(
+        np.arange(bags) + 50,
+        np.concatenate([sorted(x) for x in names]).astype(np.int32),
+        np.append(0, np.cumsum(np.bincount(owner, minlength=bags))),
+        np.arange(bags) * 3,
+        np.arange(bags) * 3 + 2,
+        np.arange(bags + 1),
+    )
+    try:
+        after = labels(noisy(draft, missing=missing, extra=extra, unknown=unknown))
+    except DataError:
+        assert unknown > 0
+        return
+    known = set().union(*labels(noisy(draft, unknown=unknown)).values()) if unknown else set().union(*names)
+    for b, label in after.items():
+        before = names[b - 50]
+        assert label
+        assert label <= known  # no stranger, nobody held out
+        assert label & before  # what a bag keeps of its own is never nothing
+        assert len(label - before) <= 1
+    assert set(after) == {b + 50 for b, x in enumerate(names) if x & known}

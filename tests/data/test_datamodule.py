@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 
 from tests.data.conftest import TRAIN_IDS
 from wsreid.data import (
@@ -182,15 +183,83 @@ def test_fit_and_test_in_lightning(market_root, tmp_path, workers):
     assert model.seen == {"val 0": 12, "val 1": 2 * len(val), "test 0": 4, "test 1": 11}
 
 
-def test_a_restart_gives_the_same_second_epoch(market_root, tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_restart_gives_the_same_second_epoch(market_root, tmp_path, workers):
     whole = Tiny()
     trainer(tmp_path).fit(whole, datamodule=module(market_root))
     first = trainer(tmp_path, max_epochs=1)
     first.fit(Tiny(), datamodule=module(market_root))
     first.save_checkpoint(tmp_path / "one.ckpt")
     restarted = Tiny()
-    trainer(tmp_path).fit(restarted, datamodule=module(market_root), ckpt_path=tmp_path / "one.ckpt")
+    data = module(market_root, num_workers=workers)
+    trainer(tmp_path).fit(restarted, datamodule=data, ckpt_path=tmp_path / "one.ckpt")
     assert restarted.train_rows == {1: whole.train_rows[1]}
+
+
+class Members(Tiny):
+    """Notes epoch and rows of each batch; stops, if it is told to, in the middle of a step."""
+
+    def __init__(self, stop=None):
+        super().__init__()
+        self.batches = []
+        self.stop = stop
+
+    def training_step(self, batch: BagBatch, batch_idx: int):
+        if len(self.batches) == self.stop:
+            raise RuntimeError("stopped")
+        self.batches.append((self.current_epoch, batch.row.tolist(), batch.images.sum().item()))
+        return super().training_step(batch, batch_idx)
+
+
+def fit_noting(root, tmp_path, *, needs=None, stop=None, workers=0, ckpt_path=None, callbacks=(), **options):
+    data = module(root, bags_per_batch=1, images_per_bag=3, num_workers=workers)
+    data.use(Needs() if needs is None else needs)
+    model = Members(stop)
+    run = trainer(tmp_path, callbacks=list(callbacks), enable_checkpointing=bool(callbacks), **options)
+    run.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    return model.batches
+
+
+@pytest.mark.parametrize("needs", [Needs(), Needs(truth=True, identity_batches=True)], ids=["bags", "identities"])
+@pytest.mark.parametrize("workers", [(0, 0), (1, 0), (0, 1)])
+def test_resumes_in_the_middle_of_an_epoch(market_root, tmp_path, needs, workers):
+    whole = fit_noting(market_root, tmp_path, needs=needs)
+    each_step = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    assert fit_noting(market_root, tmp_path, needs=needs, workers=workers[0], callbacks=[each_step]) == whole
+    steps = len(whole) // 2
+    for step in (1, steps - 1, steps, steps + 1, 2 * steps - 1):
+        rest = fit_noting(
+            market_root, tmp_path, needs=needs, workers=workers[1], ckpt_path=tmp_path / f"step={step}.ckpt"
+        )
+        assert rest == whole[step:], step
+
+
+def test_resumes_from_a_validation_in_the_middle_of_an_epoch(market_root, tmp_path):
+    often = {"val_check_interval": 2}
+    whole = fit_noting(market_root, tmp_path, **often)
+    best = ModelCheckpoint(tmp_path, filename="{step}", save_on_train_epoch_end=False, save_top_k=-1)
+    fit_noting(market_root, tmp_path, callbacks=[best], **often)
+    saved = sorted(int(path.stem.split("=")[1]) for path in tmp_path.glob("step=*.ckpt"))
+    assert saved[0] == 2
+    for step in saved:
+        assert fit_noting(market_root, tmp_path, ckpt_path=tmp_path / f"step={step}.ckpt", **often) == whole[step:]
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_resumes_after_an_exception_in_a_step(market_root, tmp_path, stop):
+    whole = fit_noting(market_root, tmp_path)
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit_noting(market_root, tmp_path, stop=stop, callbacks=[OnExceptionCheckpoint(tmp_path, "left")])
+    assert fit_noting(market_root, tmp_path, ckpt_path=tmp_path / "left.ckpt") == whole[stop:]
+
+
+def test_does_not_resume_an_epoch_that_was_drawn_otherwise(market_root, tmp_path):
+    each_step = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    steps = len(fit_noting(market_root, tmp_path, callbacks=[each_step])) // 2
+    data = module(market_root, bags_per_batch=1, images_per_bag=2, seed=3)
+    with pytest.raises(ConfigError, match=r"data\.images_per_bag was 3, is 2, data\.seed was 0, is 3"):
+        trainer(tmp_path).fit(Tiny(), datamodule=data, ckpt_path=tmp_path / "step=1.ckpt")
+    trainer(tmp_path).fit(Tiny(), datamodule=data, ckpt_path=tmp_path / f"step={steps}.ckpt")  # an epoch's end
 
 
 @pytest.mark.parametrize("options", [{"val_fraction": 0.0}])
@@ -228,7 +297,7 @@ def test_redraw(market_root, tmp_path, caplog):
     data = module(market_root, redraw_bags=True)
     data.setup("fit")
     assert "leaks" in caplog.text
-    sampler = data.train_dataloader().sampler
+    sampler = data.train_dataloader().plans
     labels = []
     for epoch in (0, 1, 1):
         sampler.set_epoch(epoch)
@@ -242,12 +311,22 @@ def test_redraw(market_root, tmp_path, caplog):
     assert not held & {r for epoch in model.train_rows.values() for rows in epoch for r in rows}
 
 
+def test_draw_by_folder(sysu_root, caplog):
+    data = module(sysu_root, source=SYSU30k(), bags=BagSettings(protocol="sysu"), draw="folders")
+    data.setup("fit")
+    loader = data.train_dataloader()
+    assert "data.draw folders reads which folder each image lies in" in caplog.text
+    assert all(np.bincount(batch.bag).tolist() == [4] * len(batch.bag_id) for batch in loader)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"redraw_bags": True, "bags": BagSettings(protocol="windows")},
         {"redraw_bags": True, "bag_file": "x"},
         {"source": SYSU30k(), "root": None},
+        {"draw": "folders"},
+        {"draw": "ids"},
         {"height": 0},
         {"val_fraction": 1.0},
         {"num_workers": -1},

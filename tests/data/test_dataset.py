@@ -109,6 +109,7 @@ def damage(manifest, rows):
 def test_unreadable_images_are_left_out(own):
     plan = next(iter(bag_sampler(own)))
     lost = plan.row[[1, 5]]
+    whole = bag_dataset(own)[plan]
     damage(own, lost)
     batch = bag_dataset(own)[plan]
     assert sorted(batch.skipped.tolist()) == sorted(lost.tolist())
@@ -116,6 +117,7 @@ def test_unreadable_images_are_left_out(own):
     assert batch.row.tolist() == plan.row[kept].tolist()
     assert batch.bag.tolist() == plan.bag[kept].tolist()
     assert batch.images.shape[1] == len(batch) == kept.sum()
+    assert torch.equal(batch.images, whole.images[:, torch.from_numpy(kept)])  # each image still beside its row
 
 
 def test_a_bag_without_images_is_left_out(own):
@@ -138,9 +140,10 @@ def test_a_batch_without_images_is_an_error(own):
 
 def test_eval_leaves_out_what_cannot_be_read(own):
     rows = own.rows(Split.QUERY)
+    whole = EvalDataset(own, EvalTransform(H, W))[rows]
     damage(own, rows[:1])
     own.location(int(rows[1])).path.unlink()
     batch = EvalDataset(own, EvalTransform(H, W))[rows]
     assert batch.skipped.tolist() == rows[:2].tolist()
     assert batch.row.tolist() == rows[2:].tolist()
-    assert batch.images.shape[0] == 2
+    assert torch.equal(batch.images, whole.images[2:])

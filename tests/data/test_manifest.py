@@ -72,6 +72,43 @@ def test_class_index_is_the_position_among_the_identities(tmp_path_factory, iden
     assert found.dtype == np.int32
 
 
+@given(st.lists(st.integers(0, 4), max_size=9), st.sampled_from(sorted(COLUMNS)))
+def test_take_gives_what_indexing_gives(tmp_path_factory, rows, column):
+    path = tmp_path_factory.mktemp("m") / "m.arrow"
+    write_manifest(path, make_records(), source="s", root=path.parent)
+    manifest, index = Manifest.open(path), np.array(rows, int)
+    found, expected = manifest.take(column, index), getattr(manifest, column)[index]
+    assert found.dtype == expected.dtype
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("pid", "truth"), [([7, 3, 9, 9, 0], True), ([-1, 3, 9, 9, 0], True), ([-1, -1, 9, 9, 0], False)]
+)
+def test_has_truth(tmp_path, pid, truth):
+    path = tmp_path / "m.arrow"
+    write_manifest(path, make_records(pid=pid), source="s", root=tmp_path)
+    assert Manifest.open(path).has_truth is truth
+    _change_header(path, lambda header: header.pop("known"))  # as before the header counted them
+    manifest = Manifest.open(path)
+    assert manifest.has_truth is truth
+    manifest.check()
+    _change_header(path, lambda header: header.update(known=7))
+    with pytest.raises(DataError, match="counts 7 training rows of known identity"):
+        Manifest.open(path).check()
+
+
+def _change_header(path, change):
+    with pa.ipc.open_file(str(path)) as reader:
+        batch = reader.get_batch(0)
+    header = json.loads(batch.schema.metadata[HEADER_KEY])
+    change(header)
+    schema = SCHEMA.with_metadata({HEADER_KEY: json.dumps(header).encode()})
+    path.unlink()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+
 def test_columns_are_views_of_the_mapped_file(tmp_path):
     rows = 200_000
     one = np.full(rows, -1)

@@ -123,14 +123,34 @@ class Bags:
         Returns:
             `(sizes[bag],)` or `(len(positions),)` int64.
         """
-        offsets = self._draft.range_offsets
-        ranges = slice(int(offsets[bag]), int(offsets[bag + 1]))
-        starts = self._draft.range_start[ranges]
-        ends = np.cumsum(self._draft.range_stop[ranges] - starts)  # (R,): positions at which the ranges end
         if positions is None:
             positions = np.arange(self.sizes[bag])
-        which = np.searchsorted(ends, positions, side="right")
-        rows: NDArray[np.int64] = positions - np.append(0, ends)[which] + starts[which]
+        return self.rows_of(np.array([bag]), np.zeros(len(positions), np.int64), positions)
+
+    def rows_of(
+        self, which: NDArray[np.int64], owner: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Manifest rows of images of several bags.
+
+        Args:
+            which: The bags, `(B,)`.
+            owner: For each image, the index in `which` of its bag, `(N,)`.
+            positions: Which of its bag's images it is, in member order, `(N,)`.
+
+        Returns:
+            `(N,)` int64.
+        """
+        draft = self._draft
+        first = draft.range_offsets[which]
+        count = draft.range_offsets[which + 1] - first  # (B,): ranges of each bag
+        ranges = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)  # (R,): all of theirs
+        start = draft.range_start[ranges]
+        length = draft.range_stop[ranges] - start
+        end = np.cumsum(length)  # (R,): the images of these bags, numbered through, at which the ranges end
+        sizes = self.sizes[which]
+        at = (np.cumsum(sizes) - sizes)[owner] + positions  # (N,): the images asked for, by these numbers
+        found = np.searchsorted(end, at, side="right")
+        rows: NDArray[np.int64] = at + (start - end + length)[found]
         return rows
 
     def check_against(self, manifest: Manifest) -> None:
@@ -170,10 +190,10 @@ class Bags:
                 f"{self.hash[:12]}. {self._remedy}"
             )
 
-    def count_inside(self, excluded: NDArray[np.bool_]) -> int:
-        """Counts the members whose row is set in `excluded`, `(rows of the manifest,)` bool."""
-        before = np.append(0, np.cumsum(excluded))
-        return int((before[self._draft.range_stop] - before[self._draft.range_start]).sum())
+    def count_inside(self, rows: NDArray[np.int64]) -> int:
+        """Counts the members among some manifest rows, ascending and unique, `(N,)`."""
+        before = (np.searchsorted(rows, bound) for bound in (self._draft.range_stop, self._draft.range_start))
+        return int(np.subtract(*before).sum())
 
     def count_naming(self, classes: NDArray[np.int32]) -> int:
         """Counts the candidates, over all bags, that are among the given class indices."""

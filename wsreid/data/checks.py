@@ -124,7 +124,7 @@ def check_held_out(manifest: Manifest, bags: Bags, val_rows: NDArray[np.int64], 
     Args:
         manifest: The images.
         bags: The training bags.
-        val_rows: Manifest rows of the held-out identities, `(V,)`.
+        val_rows: Manifest rows of the held-out identities, ascending, `(V,)`.
         val_classes: Their class indices.
 
     Raises:
@@ -132,9 +132,7 @@ def check_held_out(manifest: Manifest, bags: Bags, val_rows: NDArray[np.int64], 
     """
     if not len(val_rows):
         return
-    held = np.zeros(len(manifest), bool)
-    held[val_rows] = True
-    images, named = bags.count_inside(held), bags.count_naming(val_classes)
+    images, named = bags.count_inside(val_rows), bags.count_naming(val_classes)
     if images or named:
         raise DataError(
             f"the bag file {bags.path} holds {images} images of identities held out for validation and names such "

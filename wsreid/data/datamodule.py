@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,6 +16,7 @@ from wsreid.data.bags import Bags
 from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.checks import check_held_out, check_matches, check_not_empty, check_problems, check_root
 from wsreid.data.dataset import BagDataset, EvalDataset
+from wsreid.data.fit_notes import log_before_fit
 from wsreid.data.images import read_image
 from wsreid.data.loader import batch_loader
 from wsreid.data.make_bags import make_bags
@@ -24,20 +24,19 @@ from wsreid.data.manifest import Manifest, Split
 from wsreid.data.needs import Needs
 from wsreid.data.preparation import prepared_bags, prepared_manifest, rows_to_train_on
 from wsreid.data.rendered import RenderSettings, rendered_root
+from wsreid.data.resumable_loader import ResumableLoader
 from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
 from wsreid.data.skipped import SkippedImages
 from wsreid.data.sources import Market1501, Source
 from wsreid.data.splits import query_and_gallery, split_identities
+from wsreid.data.training_draw import Draw, TrainingDraw
 from wsreid.data.transforms import AugmentSettings, EvalTransform, TrainTransform
 from wsreid.errors import ConfigError, DataError
-
-_log = logging.getLogger(__name__)
 
 _Batch = TypeVar("_Batch", BagBatch, EvalBatch)
 _RENDERED: Final = RenderSettings()
 _BAGS: Final = BagSettings()
 _AUGMENT: Final = AugmentSettings()
-_CHUNK: Final = 1 << 20
 
 
 class BagDataModule(pl.LightningDataModule):
@@ -62,6 +61,8 @@ class BagDataModule(pl.LightningDataModule):
         augment: Augmentation of the training images.
         bags_per_batch: Bags in a training batch.
         images_per_bag: Most images of a bag in a batch; larger bags are sampled anew in each epoch.
+        draw: `folders` draws a bag's images evenly from its folders, as the official code of SYSU-30k does. It uses
+            more than the bags' labels: the folder of each image. For the protocol sysu only.
         ids_per_batch: Identities in a batch of an oracle that draws by identity.
         images_per_id: Images of each identity in such a batch.
         eval_batch_size: Images in a batch when scoring.
@@ -90,6 +91,7 @@ class BagDataModule(pl.LightningDataModule):
         augment: AugmentSettings = _AUGMENT,
         bags_per_batch: int = 8,
         images_per_bag: int = 8,
+        draw: Draw = "bags",
         ids_per_batch: int = 16,
         images_per_id: int = 4,
         eval_batch_size: int = 128,
@@ -102,10 +104,6 @@ class BagDataModule(pl.LightningDataModule):
         for name, value, least in (
             ("height", height, 1),
             ("width", width, 1),
-            ("bags_per_batch", bags_per_batch, 1),
-            ("images_per_bag", images_per_bag, 1),
-            ("ids_per_batch", ids_per_batch, 1),
-            ("images_per_id", images_per_id, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
             ("seed", 0 if seed is None else seed, 0),
@@ -120,6 +118,8 @@ class BagDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.source {source.name} needs data.root, the folder of the data set")
         if redraw_bags and (bags.protocol != "random" or bag_file is not None):
             raise ConfigError("data.redraw_bags draws bags of data.bags.protocol random: it takes no other, nor a file")
+        if draw == "folders" and bag_file is None and bags.protocol != "sysu":
+            raise ConfigError(f"data.draw folders draws bags of data.bags.protocol sysu, not of {bags.protocol}")
         self.source = source
         self.root = root
         self.rendered = rendered
@@ -129,8 +129,7 @@ class BagDataModule(pl.LightningDataModule):
         self.redraw_bags = redraw_bags
         self.height, self.width = height, width
         self.augment = augment
-        self.bags_per_batch, self.images_per_bag = bags_per_batch, images_per_bag
-        self.ids_per_batch, self.images_per_id = ids_per_batch, images_per_id
+        self.training_draw = TrainingDraw(bags_per_batch, images_per_bag, ids_per_batch, images_per_id, draw)
         self.eval_batch_size = eval_batch_size
         self.val_fraction = val_fraction
         self.num_workers = num_workers
@@ -182,12 +181,10 @@ class BagDataModule(pl.LightningDataModule):
         self.prepare_data()
         return len(self.manifest.identities)
 
-    @cached_property
+    @property
     def has_truth(self) -> bool:
         """Whether the identity of any training image is known."""
-        rows = self.manifest.row_range(Split.TRAIN)
-        chunks = (self.manifest.pid[i : min(i + _CHUNK, rows.stop)] for i in range(rows.start, rows.stop, _CHUNK))
-        return any(bool(np.any(chunk >= 0)) for chunk in chunks)
+        return self.manifest.has_truth
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -270,7 +267,7 @@ class BagDataModule(pl.LightningDataModule):
             self._check_truth()
             if len(self.val_rows):
                 check_matches(self.manifest, *self.val_query_gallery, "val")
-            self._announce()
+            log_before_fit(self.name, self.redraw_bags, self.val_fraction, self.has_truth)
         self._checked.add(fit)
 
     def _check_truth(self) -> None:
@@ -280,24 +277,20 @@ class BagDataModule(pl.LightningDataModule):
                 f"Choose a weakly supervised method."
             )
 
-    def _announce(self) -> None:
-        if self.redraw_bags:
-            _log.warning(
-                "data.redraw_bags draws new bags in each epoch, which leaks the identities: the labels of an image's "
-                "bags soon have the true identity alone in common. Do not compare with fixed bags."
-            )
-        if self.val_fraction == 0:
-            _log.info("no validation: data.val_fraction is 0")
-        elif not self.has_truth:
-            _log.warning("no validation: %s has no image-level truth for its training images", self.name)
-
     # Loaders
 
-    def train_dataloader(self) -> DataLoader[BagBatch]:
+    def train_dataloader(self) -> ResumableLoader:
         """Training batches: by bag, or by identity where an oracle needs that."""
         transform = TrainTransform(self.height, self.width, self.augment)
         dataset = BagDataset(self.manifest, transform, views=self.needs.views, seed=self.seed)
-        return self._loader(dataset, self._train_sampler(), persistent=True)
+        return ResumableLoader(
+            dataset,
+            self._train_sampler(),
+            drawn_with=self._drawn_with,
+            trained=None if self.trainer is None else self._trained,
+            workers=self.num_workers,
+            pin_memory=self._on_gpu,
+        )
 
     def val_dataloader(self) -> list[DataLoader[EvalBatch]]:
         """Queries and gallery of the held-out identities; no loader where there is no validation."""
@@ -348,30 +341,30 @@ class BagDataModule(pl.LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
+    @property
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def _train_sampler(self) -> BagSampler | IdentitySampler:
-        rank, world_size = self._rank
-        by_bag = BagSampler(
-            self.bags,
-            bags_per_batch=self.bags_per_batch,
-            images_per_bag=self.images_per_bag,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-            redraw=self._redrawn if self.redraw_bags else None,
-        )
+        ranks = self._rank
+        draw, redraw = self.training_draw, self._redrawn if self.redraw_bags else None
+        by_bag = draw.by_bag(self.manifest, self.bags, self.seed, *ranks, redraw)
         if not self.needs.identity_batches:
             return by_bag
-        rows = self.train_rows
-        return IdentitySampler(
-            rows,
-            self.manifest.class_index(self.manifest.pid[rows]),
-            ids_per_batch=self.ids_per_batch,
-            images_per_id=self.images_per_id,
-            images_per_epoch=by_bag.images_per_epoch,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-        )
+        return draw.by_identity(self.manifest, self.train_rows, by_bag.images_per_epoch, self.seed, *ranks)
+
+    @property
+    def _drawn_with(self) -> dict[str, int | str]:
+        """What the plan of an epoch depends on, as the user knows it."""
+        run = {"data.seed": self.seed, "number of processes": self._rank[1]}
+        files = {"hash of the manifest": self.hashes["data"], "hash of the bags": self.hashes["bags"]}
+        return {**self.training_draw.described(self.needs.identity_batches), **run, **files}
+
+    def _trained(self) -> int:
+        """Batches of the epoch whose step is done."""
+        assert self.trainer is not None
+        now = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return int(now.processed)  # type: ignore[attr-defined]  # lightning types it by its base class
 
     def _redrawn(self, epoch: int) -> Bags:
         return make_bags(self.manifest, self.bag_settings, self.train_rows, epoch=epoch)
@@ -386,5 +379,4 @@ class BagDataModule(pl.LightningDataModule):
         sampler: Sampler[BatchPlan] | Sampler[NDArray[np.int64]],
         persistent: bool = False,
     ) -> DataLoader[_Batch]:
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return batch_loader(dataset, sampler, workers=self.num_workers, persistent=persistent, pin_memory=on_gpu)
+        return batch_loader(dataset, sampler, workers=self.num_workers, persistent=persistent, pin_memory=self._on_gpu)

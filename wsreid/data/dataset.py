@@ -43,28 +43,29 @@ class BagDataset(Dataset[BagBatch]):
         Raises:
             DataError: None of the images can be read.
         """
+        images = np.empty((self.views, len(plan.row), 3, self.transform.height, self.transform.width), np.uint8)
 
-        def load(i: int) -> Tensor:
+        def load(i: int) -> None:
             row, image = int(plan.row[i]), read_image(self.manifest.location(int(plan.row[i])))
-            views = range(int(plan.copy[i]) * self.views, (int(plan.copy[i]) + 1) * self.views)
-            one = [self.transform(image, seed=self.seed, epoch=plan.epoch, row=row, view=v) for v in views]
-            return torch.stack(one)  # (V, 3, H, W)
+            first = int(plan.copy[i]) * self.views
+            for view, out in enumerate(images[:, i], first):  # out: (3, H, W)
+                self.transform(image, seed=self.seed, epoch=plan.epoch, row=row, view=view, out=out)
 
-        images, kept, skipped = _load_all(len(plan.row), load, plan.row)
+        kept, skipped = _load_all(len(plan.row), load, plan.row)
         row = plan.row[kept]
         bags, bag = np.unique(plan.bag[kept], return_inverse=True)  # bags that still have an image
         return BagBatch(
-            images=torch.stack(images, 1),  # N x (V, 3, H, W) -> (V, N, 3, H, W)
+            images=torch.from_numpy(images[:, kept] if len(skipped) else images),  # (V, N, 3, H, W)
             bag=_long(bag),
             candidates=_long(plan.candidates[bags]),
             bag_id=_long(plan.bag_id[bags]),
             bag_size=_long(plan.bag_size[bags]),
             member=_long(plan.member[kept]),
             row=_long(row),
-            camera=_long(self.manifest.camera[row]),
-            sequence=_long(self.manifest.sequence[row]),
-            frame=_long(self.manifest.frame[row]),
-            truth=Truth(_long(self.manifest.class_index(self.manifest.pid[row]))),
+            camera=_long(self.manifest.take("camera", row)),
+            sequence=_long(self.manifest.take("sequence", row)),
+            frame=_long(self.manifest.take("frame", row)),
+            truth=Truth(_long(self.manifest.class_index(self.manifest.take("pid", row)))),
             skipped=_long(skipped),
         )
 
@@ -89,38 +90,38 @@ class EvalDataset(Dataset[EvalBatch]):
         Raises:
             DataError: None of the images can be read.
         """
+        images = np.empty((len(rows), 3, self.transform.height, self.transform.width), np.uint8)
 
-        def load(i: int) -> Tensor:
-            return self.transform(read_image(self.manifest.location(int(rows[i]))))
+        def load(i: int) -> None:
+            self.transform(read_image(self.manifest.location(int(rows[i]))), out=images[i])
 
-        images, kept, skipped = _load_all(len(rows), load, rows)
+        kept, skipped = _load_all(len(rows), load, rows)
         row = rows[kept]
         return EvalBatch(
-            images=torch.stack(images),  # N x (3, H, W) -> (N, 3, H, W)
-            pid=_long(self.manifest.pid[row]),
-            camera=_long(self.manifest.camera[row]),
+            images=torch.from_numpy(images[kept] if len(skipped) else images),  # (N, 3, H, W)
+            pid=_long(self.manifest.take("pid", row)),
+            camera=_long(self.manifest.take("camera", row)),
             row=_long(row),
             skipped=_long(skipped),
         )
 
 
 def _load_all(
-    count: int, load: Callable[[int], Tensor], rows: NDArray[np.int64]
-) -> tuple[list[Tensor], NDArray[np.int64], NDArray[np.int64]]:
-    images: list[Tensor] = []
+    count: int, load: Callable[[int], None], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     kept: list[int] = []
     failures: list[UnreadableImage] = []
     for i in range(count):
         try:
-            images.append(load(i))
+            load(i)
             kept.append(i)
         except UnreadableImage as error:
             failures.append(error)
-    if not images:
+    if not kept:
         shown = "\n".join(f"  {failure}" for failure in failures[:10])
         raise DataError(f"none of the {count} images of a batch can be read:\n{shown}")
     index = np.asarray(kept, np.int64)
-    return images, index, np.unique(np.delete(rows, index))
+    return index, np.unique(np.delete(rows, index))
 
 
 def _long(values: NDArray[np.signedinteger]) -> Tensor:

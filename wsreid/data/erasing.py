@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Final
+from typing import Final, Literal
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for a newer release
-
-import albumentations as A
 import numpy as np
+from numpy.typing import NDArray
+
+AREA: Final = (0.02, 0.4)
+"""Least and largest share of the image that is erased."""
+
+RATIO: Final = (0.3, 3.3)
+"""Least and largest height over width of the erased rectangle."""
+
+MEAN_COLOUR: Final = (124, 116, 104)
+"""ImageNet's mean in 0..255 RGB, the colour that Random Erasing fills with and that normalisation maps to about 0."""
 
 _ATTEMPTS: Final = 100
 
 
-class RandomErasing(A.Erasing):  # type: ignore[misc]  # albumentations carries no types
+def erase(image: NDArray[np.uint8], rng: np.random.Generator, fill: Literal["mean", "random"]) -> None:
     """Fills a random rectangle (Zhong et al., "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1).
 
-    Area share and aspect ratio (height over width) are drawn uniformly, and drawn again until the rectangle fits.
-    `albumentations.Erasing` instead caps the area at what fits at every aspect ratio, which on a 256 x 128 image is
-    15 % of it whatever `scale` says.
+    Area and ratio are drawn uniformly, and drawn again until the rectangle fits. (Libraries that cap the area at what
+    fits at every ratio instead stop at 15 % of a 256 x 128 image.)
 
     Args:
-        scale: Least and largest share of the image's area.
-        ratio: Least and largest height over width.
-        fill: Colour of the rectangle, or `"random"` for random pixels.
-        p: Probability of erasing.
+        image: `(3, H, W)` uint8; changed in place.
+        rng: Source of randomness.
+        fill: The colour of the rectangle: ImageNet's mean, or random pixels.
     """
-
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draws the rectangle; called by albumentations."""
-        height, width = params["shape"][:2]
-        seed = int(self.random_generator.integers(0, 2**32 - 1))
-        for _ in range(_ATTEMPTS):
-            area = self.py_random.uniform(*self.scale) * height * width
-            ratio = self.py_random.uniform(*self.ratio)
-            h, w = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
-            if 0 < h < height and 0 < w < width:
-                top, left = self.py_random.randint(0, height - h), self.py_random.randint(0, width - w)
-                return {"holes": np.array([[left, top, left + w, top + h]], np.int32), "seed": seed}
-        return {"holes": np.empty((0, 4), np.int32), "seed": seed}
+    _, height, width = image.shape
+    for _ in range(_ATTEMPTS):
+        area, ratio, down, right = rng.random(4).tolist()
+        area = (AREA[0] + area * (AREA[1] - AREA[0])) * height * width
+        ratio = RATIO[0] + ratio * (RATIO[1] - RATIO[0])
+        h, w = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if 0 < h < height and 0 < w < width:
+            top, left = int(down * (height - h + 1)), int(right * (width - w + 1))
+            hole = image[:, top : top + h, left : left + w]
+            if fill == "random":
+                hole[:] = rng.integers(0, 256, hole.shape, np.uint8)
+            else:
+                for plane, value in zip(hole, MEAN_COLOUR, strict=True):
+                    plane[:] = value
+            return

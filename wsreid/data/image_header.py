@@ -102,7 +102,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         at += length
         if marker == _START_OF_SCAN:
             break
-    _require(size is not None and data.find(b"\xff\xd9", at) >= 0)
+    _require(size is not None and data.rfind(b"\xff\xd9", at) >= 0)
     assert size is not None
     return size
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsreid.data.image_header import read_header
+from wsreid.data.tars.ranges import IsNoFileError, read_range
 from wsreid.errors import DataError
 
 MAX_PIXELS: Final = 50_000_000
@@ -44,7 +45,8 @@ def read_image(location: ImageLocation, max_pixels: int = MAX_PIXELS) -> NDArray
     """Reads and decodes an image.
 
     Grey images get three equal channels, transparency is dropped, 16 bits become 8, and a rotation that a JPEG's
-    EXIF data asks for is carried out. Each call opens and closes the file: safe in forked and spawned workers.
+    EXIF data asks for is carried out. Safe in threads and in forked and spawned workers: an image file is opened and
+    closed by each call, a tar stays open for the process that reads it (`wsreid.data.tars.ranges`).
 
     Args:
         location: Where its bytes are.
@@ -75,19 +77,26 @@ def read_image(location: ImageLocation, max_pixels: int = MAX_PIXELS) -> NDArray
 
 def _read_bytes(location: ImageLocation) -> bytes:
     try:
-        # Opening a pipe would wait for its writer forever, so the kind of file is asked first.
-        if not stat.S_ISREG(location.path.stat().st_mode):
-            raise _unreadable(location, "is no regular file")
-        with location.path.open("rb", buffering=0) as file:
-            if location.offset < 0:
-                return file.read()
-            file.seek(location.offset)
-            data = file.read(location.size)
+        if location.offset < 0:
+            return _read_file(location.path)
+        data = read_range(location.path, location.offset, location.size)
+    except IsNoFileError as error:
+        raise _unreadable(location, "is no regular file") from error
     except OSError as error:
         raise _unreadable(location, f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise _unreadable(location, "is no range of bytes that can be read") from error
     if len(data) != location.size:
         raise _unreadable(location, f"ends after {len(data)} of {location.size} bytes")
     return data
+
+
+def _read_file(path: Path) -> bytes:
+    # Opening a pipe would wait for its writer forever, so the kind of file is asked first.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise IsNoFileError
+    with path.open("rb", buffering=0) as file:
+        return file.read()
 
 
 def _unreadable(location: ImageLocation, reason: str) -> UnreadableImage:

@@ -40,11 +40,12 @@ def batch_loader(
         sampler=sampler,
         batch_size=None,  # the dataset makes whole batches
         num_workers=workers,
-        worker_init_fn=_init_worker,
+        worker_init_fn=init_worker,
         persistent_workers=persistent and workers > 0,
         pin_memory=pin_memory,
     )
 
 
-def _init_worker(worker: int) -> None:
+def init_worker(worker: int) -> None:
+    """Leaves OpenCV one thread in each worker; called by the loader."""
     cv2.setNumThreads(0)  # the processes are the parallelism

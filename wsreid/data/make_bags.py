@@ -12,7 +12,9 @@ from wsreid.data.bag_noise import add_noise
 from wsreid.data.bag_settings import BagSettings
 from wsreid.data.bags import Bags
 from wsreid.data.manifest import Manifest
+from wsreid.data.manifest_format import count_known
 from wsreid.data.protocols import random_bags, sysu_bags, window_bags
+from wsreid.data.records import pieces
 from wsreid.data.seeding import stream
 from wsreid.errors import DataError
 
@@ -101,8 +103,12 @@ def _windows(
 
 
 def _sysu(manifest: Manifest, settings: BagSettings, rows: NDArray[np.int64], label_file: Path | None) -> BagDraft:
-    folder = manifest.sequence[rows].astype(np.int64)
-    if np.any(manifest.pid[rows] >= 0) or np.any(manifest.class_index(folder) < 0):
+    # Rows without a gap are looked at in place: SYSU-30k has 29 million of them.
+    gapless = int(rows[-1]) - int(rows[0]) + 1 == len(rows)
+    span = slice(int(rows[0]), int(rows[-1]) + 1) if gapless else rows
+    folder = manifest.sequence[span]
+    stray = any(np.any(manifest.class_index(np.unique(piece)) < 0) for piece in pieces(folder))
+    if stray or count_known(manifest.pid[span]):
         raise DataError(
             f"{manifest.source}: data.bags.protocol sysu needs training folders named after the training identities "
             f"and images without one of their own, as SYSU-30k has them. Use data.bags.protocol random or windows."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from wsreid.data.images import ImageLocation
-from wsreid.data.manifest_format import HEADER_KEY, SCHEMA, ManifestHeader, content_hash, paths_outside
+from wsreid.data.manifest_format import HEADER_KEY, SCHEMA, ManifestHeader, content_hash, count_known, paths_outside
 from wsreid.data.manifest_writer import write_manifest
-from wsreid.data.records import COLUMNS, NO_CAMERAS, ImageRecords, Problem, Split
+from wsreid.data.mapped_file import Lookup, MappedFile
+from wsreid.data.records import COLUMNS, NO_CAMERAS, ImageRecords, Problem, Split, pieces
 from wsreid.errors import DataError
 
 __all__ = ["NO_CAMERAS", "ImageRecords", "Manifest", "Problem", "Split", "write_manifest"]
@@ -23,8 +25,10 @@ _REMEDY: Final = "Give the right file, or leave the option data.manifest out."
 class Manifest:
     """A data set's images as columns of a memory-mapped file, whatever files they came from.
 
-    The columns are read-only views of the file: opening reads none of them, and forked workers share them. Pickling
-    carries the path alone, so spawned workers open the file themselves. Rows are in the order train, query, gallery.
+    The columns are read-only views of the file: opening reads none of them, and forked workers share them. Single
+    rows are looked up by `location`, `file` and `take`, which map nothing: a process that draws images at random from
+    millions grows by none of them. Pickling carries the path alone, so spawned workers open the file themselves. Rows
+    are in the order train, query, gallery.
 
     Attributes:
         path: The manifest's file.
@@ -52,8 +56,11 @@ class Manifest:
     split: NDArray[np.int8]
     pid: NDArray[np.int32]
 
-    def __init__(self, path: Path, root: Path, header: ManifestHeader, batch: pa.RecordBatch, remedy: str) -> None:
+    def __init__(
+        self, path: Path, root: Path, header: ManifestHeader, batch: pa.RecordBatch, mapped: MappedFile, remedy: str
+    ) -> None:
         self.path = path
+        self._mapped = mapped
         self._remedy = remedy
         self.root = root
         self.source = header.source
@@ -72,6 +79,8 @@ class Manifest:
         self._file: pa.DictionaryArray = batch.column("file")
         self._names: pa.Array = self._file.dictionary
         self._name_index: NDArray[np.int32] = self._file.indices.to_numpy(zero_copy_only=True)
+        self._lookup = {name: Lookup(mapped, column) for name, column in self._columns.items()}
+        self._name_lookup = Lookup(mapped, self._name_index)
 
     @classmethod
     def open(cls, path: Path, root: Path | None = None, remedy: str = _REMEDY) -> Manifest:
@@ -90,7 +99,8 @@ class Manifest:
         """
         path = Path(path).absolute()
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            mapped = MappedFile(path)
+            reader = pa.ipc.open_file(pa.BufferReader(mapped.buffer))
             stored = (reader.schema.metadata or {}).get(HEADER_KEY)
             if stored is None:
                 raise DataError(f"{path} is no wsreid manifest. {remedy}")
@@ -107,7 +117,7 @@ class Manifest:
             raise DataError(
                 f"the manifest {path} holds {batch.num_rows} rows, its header says {header.counts}. {remedy}"
             )
-        return cls(path, Path(header.root) if root is None else Path(root).absolute(), header, batch, remedy)
+        return cls(path, Path(header.root) if root is None else Path(root).absolute(), header, batch, mapped, remedy)
 
     def __len__(self) -> int:
         """The number N of images."""
@@ -122,7 +132,7 @@ class Manifest:
 
     def file(self, row: int) -> str:
         """Path, relative to the root, of the image or of the tar that holds it."""
-        return str(self._names[int(self._name_index[row])])
+        return str(self._names[self._name_lookup[row]])
 
     def location(self, row: int) -> ImageLocation:
         """Where the bytes of an image are.
@@ -133,7 +143,19 @@ class Manifest:
         name = self.file(row)
         if name.startswith("/") or ".." in name.split("/"):
             raise DataError(f"{self.path}: row {row} names {name!r}, which is not inside the root. {self._remedy}")
-        return ImageLocation(self.root / name, int(self.offset[row]), int(self.size[row]))
+        return ImageLocation(self.root / name, self._lookup["offset"][row], self._lookup["size"][row])
+
+    def take(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.signedinteger]:
+        """Values of a number column for a few rows anywhere, such as those of a batch.
+
+        Args:
+            column: One of `records.COLUMNS`.
+            rows: Manifest rows, `(n,)`.
+
+        Returns:
+            `(n,)`, of the column's type.
+        """
+        return self._lookup[column].take(rows)
 
     def row_range(self, split: Split) -> range:
         """The rows of a split, which are neighbours."""
@@ -144,6 +166,13 @@ class Manifest:
         """The rows of a split, ascending, `(n,)` int64; `row_range` says the same without the memory."""
         span = self.row_range(split)
         return np.arange(span.start, span.stop, dtype=np.int64)
+
+    @cached_property
+    def has_truth(self) -> bool:
+        """Whether the identity of any training image is known."""
+        if self._header.known is not None:
+            return self._header.known > 0
+        return self._count_known() > 0
 
     def class_index(self, pid: ArrayLike) -> NDArray[np.int32]:
         """The class indices of identities.
@@ -174,17 +203,27 @@ class Manifest:
         """
         if len(self) and not 0 <= int(self._name_index.min()) <= int(self._name_index.max()) < len(self._names):
             raise DataError(f"the manifest {self.path} is damaged: a row names no file. {self._remedy}")
-        found = content_hash(self._columns, self._file, self.identities, self.pid_names)
+        found = content_hash(self._columns, self._file, self.identities, self.pid_names, self._mapped.release)
         if found != self.hash:
             raise DataError(
                 f"the manifest {self.path} is damaged: its content hash is {found[:12]}, its header says "
                 f"{self.hash[:12]}. {self._remedy}"
             )
-        counts = tuple(np.bincount(self.split, minlength=len(Split)).tolist())
+        counts = tuple(int(sum(np.count_nonzero(piece == split) for piece in pieces(self.split))) for split in Split)
         if counts != self._header.counts or np.any(self.split[1:] < self.split[:-1]):
             raise DataError(
                 f"the manifest {self.path} counts {self._header.counts} train, query and gallery rows, "
                 f"but holds {counts}. {self._remedy}"
             )
+        if self._header.known not in (None, known := self._count_known()):
+            raise DataError(
+                f"the manifest {self.path} counts {self._header.known} training rows of known identity, but holds "
+                f"{known}. {self._remedy}"
+            )
         if outside := paths_outside(self._names):
             raise DataError(f"the manifest {self.path} names files outside the root: {outside}. {self._remedy}")
+
+    def _count_known(self) -> int:
+        known = count_known(self.pid[: len(self.row_range(Split.TRAIN))])
+        self._mapped.release()
+        return known

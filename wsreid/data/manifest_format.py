@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wsreid.data.records import COLUMNS, Problem
+from wsreid.data.records import COLUMNS, Problem, pieces
 
 VERSION: Final = 1
 HEADER_KEY: Final = b"wsreid.manifest"
@@ -44,6 +44,7 @@ class ManifestHeader:
         pid_names: The identities' names where they are no numbers.
         notes: What a reader of the results must know about the set.
         problems: Files that were left out.
+        known: Training rows whose identity is known; None in a manifest that was written before this was counted.
     """
 
     version: int
@@ -55,6 +56,7 @@ class ManifestHeader:
     pid_names: tuple[str, ...] | None
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
+    known: int | None
 
     def to_json(self) -> bytes:
         """The header as it is stored."""
@@ -72,7 +74,7 @@ class ManifestHeader:
             if stored["version"] != VERSION:
                 raise ValueError(f"has layout version {stored['version']}, this program reads version {VERSION}")
             train, query, gallery = (int(n) for n in stored["counts"])
-            names = stored["pid_names"]
+            names, known = stored["pid_names"], stored.get("known")
             return ManifestHeader(
                 version=VERSION,
                 source=str(stored["source"]),
@@ -85,6 +87,7 @@ class ManifestHeader:
                 problems=tuple(
                     Problem(**{f.name: str(p[f.name]) for f in fields(Problem)}) for p in stored["problems"]
                 ),
+                known=None if known is None else int(known),
             )
         except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"has a damaged header ({error!r})") from error
@@ -95,6 +98,7 @@ def content_hash(
     file: pa.DictionaryArray,
     identities: NDArray[np.int64],
     pid_names: tuple[str, ...] | None,
+    after_chunk: Callable[[], None] = lambda: None,
 ) -> str:
     """The SHA-256 of the columns' little-endian bytes and of the identities, in a fixed order.
 
@@ -105,6 +109,7 @@ def content_hash(
         file: The paths, `(N,)`.
         identities: Training identities, `(K,)`.
         pid_names: The identities' names where they are no numbers.
+        after_chunk: Called each time that some megabytes have been read.
 
     Returns:
         64 hexadecimal digits.
@@ -120,8 +125,14 @@ def content_hash(
         digest.update(f"|{name} {len(little)}|".encode())
         for start in range(0, len(little), _HASH_CHUNK):
             digest.update(little[start : start + _HASH_CHUNK].data)
+            after_chunk()
     digest.update(json.dumps(pid_names).encode())
     return digest.hexdigest()
+
+
+def count_known(pid: NDArray[np.int32]) -> int:
+    """How many rows have a known identity; takes little memory for any number of them."""
+    return sum(int(np.count_nonzero(piece >= 0)) for piece in pieces(pid))
 
 
 def paths_outside(names: pa.Array) -> list[str]:

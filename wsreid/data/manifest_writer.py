@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from wsreid.data.cache import write_atomically
-from wsreid.data.manifest_format import HEADER_KEY, SCHEMA, VERSION, ManifestHeader, content_hash, paths_outside
+from wsreid.data.manifest_format import (
+    HEADER_KEY,
+    SCHEMA,
+    VERSION,
+    ManifestHeader,
+    content_hash,
+    count_known,
+    paths_outside,
+)
 from wsreid.data.records import COLUMNS, ImageRecords, Split
 from wsreid.errors import DataError
 
@@ -33,17 +41,19 @@ def write_manifest(path: Path, records: ImageRecords, *, source: str, root: Path
             f"{source}: these image paths are not inside the root {root}: {', '.join(map(repr, outside))}. "
             "Paths in lists and dictionaries must be relative to the root, without '..'."
         )
-    counts = np.bincount(records.split, minlength=len(Split)).tolist()
+    ends = np.searchsorted(records.split, np.array(list(Split), np.int8), "right")  # (3,): the splits ascend
+    train, query, gallery = np.diff(ends, prepend=0).tolist()
     header = ManifestHeader(
         version=VERSION,
         source=source,
         root=str(root.absolute()),
         hash=content_hash(columns, file, records.identities, records.pid_names),
-        counts=(counts[Split.TRAIN], counts[Split.QUERY], counts[Split.GALLERY]),
+        counts=(train, query, gallery),
         identities=tuple(records.identities.tolist()),
         pid_names=records.pid_names,
         notes=records.notes,
         problems=records.problems,
+        known=count_known(records.pid[:train]),
     )
     schema = SCHEMA.with_metadata({HEADER_KEY: header.to_json()})
     # One batch, so that each column is one stretch of the file and maps to NumPy without a copy.

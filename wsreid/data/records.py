@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 NO_CAMERAS: Final = "no cameras"
 """The note of a data set whose images name no camera: then nothing is junk by the camera rule."""
@@ -100,8 +102,9 @@ class ImageRecords:
             raise ValueError("identities must be ascending and without repeats")
         if len(self) and int(self.pid.min()) < -1:
             raise ValueError("pid must be at least -1")
-        known = self.pid[(self.split == Split.TRAIN) & (self.pid >= 0)]
-        if stray := sorted(set(np.unique(known).tolist()) - set(self.identities.tolist())):
+        train = self.pid[: np.searchsorted(self.split, np.int8(Split.TRAIN), "right")]
+        named = {int(pid) for piece in pieces(train) for pid in np.unique(piece)} - {-1}
+        if stray := sorted(named - set(self.identities.tolist())):
             raise ValueError(f"identities lacks the pid of training rows: {stray[:5]}")
 
     def __len__(self) -> int:
@@ -119,6 +122,13 @@ COLUMNS: Final[dict[str, type[np.signedinteger]]] = {
     "pid": np.int32,
 }
 """The number columns of a manifest, in the order in which they are stored and hashed."""
+
+_PIECE: Final = 1 << 20
+
+
+def pieces(column: NDArray[_Scalar]) -> Iterator[NDArray[_Scalar]]:
+    """A column in pieces of about a million rows, for work whose memory must not grow with the rows."""
+    return (column[start : start + _PIECE] for start in range(0, len(column), _PIECE))
 
 
 def _column(values: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[np.signedinteger]:

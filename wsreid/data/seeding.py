@@ -19,3 +19,26 @@ def stream(purpose: str, *key: int) -> np.random.Generator:
         The same stream whenever called with the same arguments, in any process.
     """
     return np.random.default_rng([zlib.crc32(purpose.encode()), *key])
+
+
+class Substreams:
+    """Many streams of one purpose, each several times as fast to reach as by `stream`: one for each of many bags.
+
+    The streams are stretches of 2^64 numbers of one counter-based generator (Philox; Salmon et al., "Parallel Random
+    Numbers: As Easy as 1, 2, 3", SC 2011), so that any of them is reached by setting the counter.
+
+    Args:
+        purpose: As for `stream`.
+        *key: As for `stream`.
+    """
+
+    def __init__(self, purpose: str, *key: int) -> None:
+        self._source = np.random.Philox(np.random.SeedSequence([zlib.crc32(purpose.encode()), *key]))
+        self._generator = np.random.Generator(self._source)
+        self._start = self._source.state
+
+    def __getitem__(self, number: int) -> np.random.Generator:
+        """The stream of a non-negative number, from its start; good until the next one is asked for."""
+        self._start["state"]["counter"] = np.array([0, number, 0, 0], np.uint64)
+        self._source.state = self._start
+        return self._generator

@@ -9,6 +9,7 @@ from wsreid.data.seeding import stream
 from wsreid.errors import DataError
 
 _LEAST = 2  # identities on either side: with one alone every ranking is perfect
+_CAMERA_BITS = 32
 
 
 def split_identities(
@@ -59,8 +60,8 @@ def query_and_gallery(
         The rows of the queries and of the gallery, both ascending.
     """
     shuffle = stream("validation queries", seed).permutation(len(rows))
-    pairs = np.stack([pid[shuffle], camera[shuffle]], 1)  # (N, 2)
-    _, first = np.unique(pairs, axis=0, return_index=True)  # one random image of each (identity, camera)
+    pairs = _pairs(pid[shuffle], camera[shuffle])
+    _, first = np.unique(pairs, return_index=True)  # one random image of each (identity, camera)
     query = np.sort(rows[shuffle[first]])
     at = np.searchsorted(np.sort(rows), query)
     order = np.argsort(rows)
@@ -90,12 +91,17 @@ def has_match(
     Returns:
         `(Q,)` bool.
     """
-    usable = gallery_pid >= 0
-    gallery_pid, gallery_camera = gallery_pid[usable], gallery_camera[usable]
-    if np.all(gallery_camera < 0):
-        return np.isin(query_pid, gallery_pid) & (query_pid >= 0)
-    seen = np.unique(np.stack([gallery_pid, gallery_camera], 1), axis=0).astype(np.int64)  # (P, 2): identity, camera
-    cameras = np.searchsorted(seen[:, 0], query_pid, "right") - np.searchsorted(seen[:, 0], query_pid, "left")  # (Q,)
-    scale = int(max(seen[:, 1].max(), query_camera.max(initial=0))) + 2
-    own = np.isin(query_pid.astype(np.int64) * scale + query_camera + 1, seen[:, 0] * scale + seen[:, 1] + 1)
-    return (cameras > own) & (query_pid >= 0)
+    without = bool(np.all(gallery_camera[gallery_pid >= 0] < 0))
+    asked = (gallery_pid >= 0) & np.isin(gallery_pid, query_pid)  # few of a gallery of distractors
+    gallery_pid, gallery_camera = gallery_pid[asked], gallery_camera[asked]
+    if without:
+        return np.isin(query_pid, gallery_pid)
+    seen = np.unique(_pairs(gallery_pid, gallery_camera))
+    identity = seen >> _CAMERA_BITS
+    cameras = np.searchsorted(identity, query_pid, "right") - np.searchsorted(identity, query_pid, "left")  # (Q,)
+    return cameras > np.isin(_pairs(query_pid, query_camera), seen)
+
+
+def _pairs(pid: NDArray[np.int32], camera: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(identity, camera) as one number each, `(N,)`, in the same order; both are at least -1."""
+    return (pid.astype(np.int64) << _CAMERA_BITS) + camera + 1

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import random
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for a newer release
-
-import albumentations as A
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsreid.data.erasing import RandomErasing
+from wsreid.data.erasing import erase
+from wsreid.data.jitter import ORDERS, jittered
 from wsreid.data.seeding import stream
 from wsreid.errors import ConfigError
-
-MEAN_COLOUR: Final = (124, 116, 104)
-"""ImageNet's mean in 0..255 RGB, the colour that Random Erasing fills with and that normalisation maps to about 0."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,8 @@ class AugmentSettings:
         flip: Probability of a horizontal flip.
         erasing: Probability of Random Erasing (area 2 to 40 %, aspect ratio 0.3 to 3.3).
         erasing_fill: What erasing fills with: ImageNet's mean colour, or random pixels.
-        jitter: Strength of a colour jitter of brightness, contrast and saturation; 0 = none. It is slow.
+        jitter: Strength of a colour jitter of brightness, contrast and saturation: factors between 1 - jitter and
+            1 + jitter; 0 = none.
 
     Raises:
         ConfigError: A setting out of range.
@@ -63,18 +57,19 @@ class TrainTransform:
     """
 
     def __init__(self, height: int, width: int, settings: AugmentSettings) -> None:
-        steps: list[object] = [A.Resize(height, width)]
-        if settings.pad:
-            steps += [A.Pad(settings.pad), A.RandomCrop(height, width)]
-        steps.append(A.HorizontalFlip(p=settings.flip))
-        if settings.jitter:
-            low, high = 1 - settings.jitter, 1 + settings.jitter
-            steps.append(A.ColorJitter((low, high), (low, high), (low, high), (0.0, 0.0), p=1.0))
-        fill = MEAN_COLOUR if settings.erasing_fill == "mean" else settings.erasing_fill
-        steps.append(RandomErasing(scale=(0.02, 0.4), ratio=(0.3, 3.3), fill=fill, p=settings.erasing))
-        self._compose = A.Compose(steps)
+        self.height, self.width = height, width
+        self.settings = settings
 
-    def __call__(self, image: NDArray[np.uint8], *, seed: int, epoch: int, row: int, view: int) -> Tensor:
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        seed: int,
+        epoch: int,
+        row: int,
+        view: int,
+        out: NDArray[np.uint8] | None = None,
+    ) -> Tensor:
         """Augments one image.
 
         Args:
@@ -83,15 +78,27 @@ class TrainTransform:
             epoch: Epoch.
             row: The image's row in the manifest.
             view: Which of the image's views; each looks different.
+            out: Where to write the result, contiguous `(3, H, W)` uint8; None = memory of its own.
 
         Returns:
             `(3, H, W)` uint8.
         """
+        settings = self.settings
         rng = stream("augment", seed, epoch, row, view)
-        # One pair of generators for all steps: with a seed instead, albumentations gives each step the same stream,
-        # and flip and erasing would always fire together.
-        self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-        return to_tensor(self._compose(image=image)["image"])
+        # Each step has its own numbers, drawn whether it is on or off: turning one off leaves the others as they were.
+        top, left, flip, erasing, order, *factors = rng.random(8).tolist()
+        image = resized(image, self.height, self.width)  # (h, w, 3) -> (H, W, 3)
+        if settings.pad:
+            image = padded_crop(image, settings.pad, top, left)
+        if flip < settings.flip:
+            image = np.asarray(cv2.flip(image, 1), np.uint8)
+        if settings.jitter:
+            factors = [1 + settings.jitter * (2 * u - 1) for u in factors]
+            image = jittered(image, factors, ORDERS[int(order * len(ORDERS))])
+        planes = to_planes(image, out)  # (H, W, 3) -> (3, H, W)
+        if erasing < settings.erasing:
+            erase(planes, rng, settings.erasing_fill)
+        return torch.from_numpy(planes)
 
 
 class EvalTransform:
@@ -106,7 +113,14 @@ class EvalTransform:
         self.height, self.width = height, width
 
     def __call__(
-        self, image: NDArray[np.uint8], *, seed: int = 0, epoch: int = 0, row: int = 0, view: int = 0
+        self,
+        image: NDArray[np.uint8],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        row: int = 0,
+        view: int = 0,
+        out: NDArray[np.uint8] | None = None,
     ) -> Tensor:
         """Resizes one image, whatever the keys.
 
@@ -116,17 +130,42 @@ class EvalTransform:
             epoch: Not used.
             row: Not used.
             view: Not used.
+            out: Where to write the result, contiguous `(3, H, W)` uint8; None = memory of its own.
 
         Returns:
             `(3, H, W)` uint8.
         """
-        resized = cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        return to_tensor(np.asarray(resized, np.uint8))
+        return torch.from_numpy(to_planes(resized(image, self.height, self.width), out))  # (h, w, 3) -> (3, H, W)
 
 
 Transform = TrainTransform | EvalTransform
 
 
-def to_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """An `(H, W, 3)` array as a `(3, H, W)` tensor of its own memory."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (H, W, 3) -> (3, H, W)
+def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """An image `(h, w, 3)` as `(height, width, 3)`, by bilinear interpolation."""
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def padded_crop(image: NDArray[np.uint8], pad: int, top: float, left: float) -> NDArray[np.uint8]:
+    """A crop of the image's own size out of the image with a black border.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        pad: Width of the border in pixels, on each side.
+        top: Where the crop begins, in 0..1: 0 is the border's first row, 1 (exclusive) the last possible one.
+        left: The same for columns.
+
+    Returns:
+        `(H, W, 3)` uint8, a view.
+    """
+    height, width = image.shape[:2]
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    y, x = int(top * (2 * pad + 1)), int(left * (2 * pad + 1))
+    return np.asarray(padded[y : y + height, x : x + width], np.uint8)
+
+
+def to_planes(image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """An `(H, W, 3)` image as a contiguous `(3, H, W)` array: `out`, or one of its own memory."""
+    planes = np.empty((3, *image.shape[:2]), np.uint8) if out is None else out
+    cv2.split(image, list(planes))  # writes into planes; three times as fast as NumPy's copy of the transposed view
+    return planes

@@ -11,7 +11,7 @@ from wsreid.errors import DataError
 
 _PACKAGES = (
     *("wsreid", "torch", "torchvision", "lightning", "timm", "numpy", "scipy", "faiss-cpu", "faiss-gpu", "pyarrow"),
-    *("albumentations", "jsonargparse", "wandb"),
+    *("jsonargparse", "opencv-python-headless", "wandb"),
 )
 
 

@@ -1,12 +1,22 @@
+import shutil
+
 import pytest
 
 from wsreid.data.manifest import Manifest, Split, write_manifest
-from wsreid.data.sources import Market1501, SYSU30k
+from wsreid.data.sources import Market1501, SYSU30k, sysu_report
 from wsreid.errors import DataError
 
 TRAIN = [f"{folder:010d}/{name}.jpg" for folder in (1, 2, 5) for name in ("000001", "000002")]
 QUERY = ["000028311/000028311_c2_2.jpg", "000028312/000028312_c2_2.jpg"]
 GALLERY = ["000028311/000028311_c1_1.jpg", "000028312/000028312_c1_1.jpg"]
+PUBLISHED = (
+    "train: 3 identities, published are 28,310",
+    "query: 2 images, published are 1,000",
+    "query: 2 identities, published are 1,000",
+    "gallery: 4 images, published are 479,730",
+    "gallery: 2 identities, published are 1,000",
+    "whole set: 12 images, published are 29,606,918",
+)
 OTHERS = ["0000others/0000others_c1_1.jpg", "0000others/000077.jpg"]
 
 
@@ -38,7 +48,7 @@ def test_released_folders(tmp_path, fill):
         (28312, 1),
     ]
     assert records.problems == ()
-    assert records.notes == ()
+    assert records.notes == PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -74,7 +84,7 @@ def test_lists_choose_the_members_and_differences_are_noted(tmp_path, fill, put)
     records = SYSU30k().index(tmp_path)
     assert records.file[:5] == [f"sysu_train_set_all/{file}" for file in TRAIN[:5]]
     assert records.split.tolist() == [0] * 5 + [1] * 2 + [2] * 3
-    assert records.notes == (
+    assert records.notes[:2] == (
         "train.txt: 3 listed files are not there, 1 files are not listed and left out",
         "gallery.txt: 0 listed files are not there, 1 files are not listed and left out",
     )
@@ -94,7 +104,7 @@ def test_a_listed_file_that_is_no_image_is_a_problem_and_an_unlisted_one_is_not(
     put("train.txt", data="\n".join([*TRAIN, "0000000001/bad.jpg"]).encode())
     records = SYSU30k().index(tmp_path)
     assert [p.file for p in records.problems] == ["sysu_train_set_all/0000000001/bad.jpg"]
-    assert records.notes == ("train.txt: 0 listed files are not there, 1 files are not listed and left out",)
+    assert records.notes[0] == "train.txt: 0 listed files are not there, 1 files are not listed and left out"
     assert len(records) == 12
 
 
@@ -102,7 +112,9 @@ def test_what_is_missing_is_named(tmp_path, fill, put):
     with pytest.raises(DataError, match=r"0000000001.*sysu_train_set_all/.*query and gallery"):
         SYSU30k().index(tmp_path)
     put("train/sysu_train_set_all_part1.tar", data=b"x")
-    with pytest.raises(DataError, match="tar files: unpack them"):
+    with pytest.raises(
+        DataError, match=r"no image in .*part1\.tar cannot be used: .* is no tar.*Expected are the tars"
+    ):
         SYSU30k().index(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         SYSU30k().fingerprint(tmp_path / "gone")
@@ -132,7 +144,32 @@ def test_empty_folders_are_no_class(tmp_path, fill):
     (tmp_path / "sysu_train_set_all" / "0000000000").mkdir()
     records = SYSU30k().index(tmp_path)
     assert records.identities.tolist() == [1, 2, 5]
-    assert records.notes == ("1 training folders have no usable image and are no class",)
+    assert records.notes[0] == "1 training folders have no usable image and are no class"
+
+
+@pytest.mark.parametrize("gone", ["sysu_train_set_all", "sysu_test_set_all", "sysu_test_set_all/query"])
+def test_a_partial_download_is_read(tmp_path, fill, gone):
+    fill()
+    shutil.rmtree(tmp_path / gone)
+    records = SYSU30k().index(tmp_path)
+    assert len(records) == {"sysu_train_set_all": 6, "sysu_test_set_all": 6, "sysu_test_set_all/query": 10}[gone]
+    assert any("published are" in note for note in records.notes)
+    assert SYSU30k().fingerprint(tmp_path)
+
+
+def test_many_problems_are_counted_and_few_named(tmp_path, fill, put, monkeypatch):
+    monkeypatch.setattr(sysu_report, "_MOST", 3)
+    fill()
+    put(*(f"sysu_train_set_all/0000000001/x{i}.jpg" for i in range(5)), data=b"")
+    records = SYSU30k().index(tmp_path)
+    assert len(records.problems) == 3
+    assert "2 more unpacked files cannot be used" in records.notes
+
+
+def test_bags_are_counted(tmp_path, fill, put):
+    fill()
+    put("bag_level_label.json", data=b'[{"BagLabel": [1], "BagID": "bag0", "BagImages": ["0000000001/*"]}]')
+    assert "bag_level_label.json: 1 bags, published are 84,930" in SYSU30k().index(tmp_path).notes
 
 
 def test_bag_label_file(tmp_path, fill, put):

@@ -20,7 +20,7 @@ _FOLDER: Final = re.compile(r"(\d{1,18})/\*", re.ASCII)
 
 def sysu_bags(
     rows: NDArray[np.int64],
-    folder: NDArray[np.int64],
+    folder: NDArray[np.int32] | NDArray[np.int64],
     identities: NDArray[np.int64],
     *,
     label_file: Path | None,
@@ -46,9 +46,9 @@ def sysu_bags(
     Raises:
         DataError: The file is not as described, or names a label or folder that the data set does not have.
     """
-    first = np.flatnonzero(np.append(True, np.diff(folder) != 0))
-    numbers = folder[first]
-    if len(np.unique(numbers)) != len(numbers) or np.any(np.diff(rows) != 1):
+    first = np.append(0, np.flatnonzero(folder[1:] != folder[:-1]) + 1)
+    numbers = folder[first].astype(np.int64)
+    if len(np.unique(numbers)) != len(numbers) or int(rows[-1]) - int(rows[0]) + 1 != len(rows):
         raise ValueError("the rows of a folder must follow each other in the manifest, and the folders too")
     bounds = rows[0] + np.append(first, len(rows))  # (F + 1,): folder i holds the rows bounds[i] to bounds[i + 1]
     place = {int(number): position for position, number in enumerate(numbers)}

@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 
 from wsreid.data.bags import Bags
 from wsreid.data.samplers.plan import BatchPlan, plan_of_bags
-from wsreid.data.seeding import stream
+from wsreid.data.seeding import Substreams, stream
 from wsreid.errors import ConfigError
 
 
@@ -80,15 +80,16 @@ class BagSampler(Sampler[BatchPlan]):
         order = stream("bag order", self.seed, epoch).permutation(len(bags))
         if self.bags_per_batch == 1:
             order = order[: len(self) * self.world_size]
+        draws = Substreams("bag images", self.seed, epoch)
         for together in np.array_split(order, len(self)):  # the bags of one step, all ranks
-            mine = np.array_split(together, self.world_size)[self.rank].tolist()
-            yield plan_of_bags(bags, mine, [self._positions(bags, epoch, b) for b in mine], epoch=epoch)
+            mine = together if self.world_size == 1 else np.array_split(together, self.world_size)[self.rank]
+            which = mine.tolist()
+            yield plan_of_bags(bags, which, [self._positions(bags, draws, b) for b in which], epoch=epoch)
 
-    def _positions(self, bags: Bags, epoch: int, bag: int) -> NDArray[np.int64]:
+    def _positions(self, bags: Bags, draws: Substreams, bag: int) -> NDArray[np.int64]:
         size = int(bags.sizes[bag])
         if size <= self.images_per_bag:
             return np.arange(size)
-        drawn = stream("bag images", self.seed, epoch, bag).choice(
-            size, self.images_per_bag, replace=False, shuffle=False
-        )
-        return np.sort(drawn)
+        drawn = draws[bag].choice(size, self.images_per_bag, replace=False, shuffle=False)
+        drawn.sort()
+        return drawn

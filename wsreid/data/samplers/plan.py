@@ -46,13 +46,14 @@ def plan_of_bags(bags: Bags, which: Sequence[int], positions: Sequence[NDArray[n
         epoch: Epoch.
     """
     index = np.asarray(which, np.int64)
-    row = np.concatenate([bags.rows(b, p) for b, p in zip(which, positions, strict=True)])
+    bag = np.repeat(np.arange(len(index)), [len(p) for p in positions])  # (N,)
+    position = np.concatenate(positions)
     return BatchPlan(
         epoch=epoch,
-        row=row,
-        bag=np.repeat(np.arange(len(index)), [len(p) for p in positions]),
-        member=np.concatenate([bags.member_start[b] + p for b, p in zip(which, positions, strict=True)]),
-        copy=np.zeros(len(row), np.int64),
+        row=bags.rows_of(index, bag, position),
+        bag=bag,
+        member=bags.member_start[index][bag] + position,
+        copy=np.zeros(len(bag), np.int64),
         candidates=padded([bags.candidates(b) for b in which]),
         bag_id=bags.bag_id[index],
         bag_size=bags.sizes[index],

@@ -36,7 +36,8 @@ class WholeBagSampler(Sampler[BatchPlan]):
 
     @cached_property
     def _length(self) -> int:
-        return sum(1 for _ in self._cuts())
+        sizes = self.bags.sizes
+        return sum(1 if end - first > 1 else -(-int(sizes[first]) // self.batch_size) for first, end in self._packs())
 
     def __iter__(self) -> Iterator[BatchPlan]:
         """Yields this rank's batches."""
@@ -47,15 +48,19 @@ class WholeBagSampler(Sampler[BatchPlan]):
 
     def _cuts(self) -> Iterator[tuple[int, int, int, int]]:
         """(first bag, last bag + 1, first image, last image + 1) of each batch; the images where it is one bag."""
+        for first, end in self._packs():
+            images = int(self.bags.sizes[first:end].sum())
+            step = self.batch_size if end - first == 1 else images
+            for start in range(0, images, step):
+                yield first, end, start, min(start + step, images)
+
+    def _packs(self) -> Iterator[tuple[int, int]]:
+        """(first bag, last bag + 1) of bags that share a batch, or of one bag that may need several."""
         bag = self.first
         while bag < self.last:
             images, end = int(self.bags.sizes[bag]), bag + 1
             while end < self.last and images + int(self.bags.sizes[end]) <= self.batch_size:
                 images += int(self.bags.sizes[end])
                 end += 1
-            if end - bag > 1:
-                yield bag, end, 0, images
-            else:
-                for start in range(0, images, self.batch_size):
-                    yield bag, end, start, min(start + self.batch_size, images)
+            yield bag, end
             bag = end

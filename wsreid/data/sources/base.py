@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from wsreid.data.records import ImageRecords
 from wsreid.errors import DataError
 
-_INDEX_VERSION: Final = 1
+_INDEX_VERSION: Final = 2
 """Part of every fingerprint; to be raised when a source reads the same files differently."""
 
 

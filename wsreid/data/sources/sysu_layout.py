@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wsreid.data.image_header import SUFFIXES
 from wsreid.data.sources.scan import subfolders
 from wsreid.errors import DataError
 
@@ -18,47 +17,48 @@ TRAIN_FOLDER: Final = re.compile(r"0\d{9}", re.ASCII)
 _BASES: Final = ("", "imagenet", "SYSU-30k-released", "SYSU-30k-released/imagenet", "sysu-30k-released")
 _TRAIN: Final = ("sysu_train_set_all", "train/sysu_train_set_all", "train", "")
 _TEST: Final = ("sysu_test_set_all", "test/sysu_test_set_all", "test", "")
+_SPLITS: Final = ("query", "gallery")
 _LISTS: Final = ("", "meta")
 _BAG_LABELS: Final = ("bag_level_label.json", "bag_level_label.txt")
+_TAR_DEPTH: Final = 3
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of a SYSU-30k root.
+    """The parts of a SYSU-30k root; any of them may be missing.
 
     Attributes:
         train: Holds the folders 0000000001, 0000000002, ...
         query: Holds the query images.
         gallery: Holds the matches and the folder 0000others.
+        tars: The tars, part 2 before part 10.
     """
 
-    train: Path
-    query: Path
-    gallery: Path
+    train: Path | None
+    query: Path | None
+    gallery: Path | None
+    tars: tuple[Path, ...]
 
 
 def find_layout(root: Path, where: str) -> Layout:
-    """Finds the folders.
+    """Finds the folders and the tars.
 
     Args:
         root: The data set's folder.
         where: The end of the error message.
 
     Raises:
-        DataError: The training folders or the test set are not there; says what was looked for.
+        DataError: There is nothing of the data set; says what was looked for.
     """
     train = _first(root, _TRAIN, _holds_train_folders)
-    test = _first(root, _TEST, lambda path: (path / "query").is_dir() and (path / "gallery").is_dir())
-    missing = []
-    if train is None:
-        missing.append(f"folders named by ten digits (0000000001, ...) in {_listed(_TRAIN)}")
-    if test is None:
-        missing.append(f"folders query and gallery in {_listed(_TEST)}")
-    if train is None or test is None:
-        packed = any(root.glob("*.tar")) or any(root.glob("*/*.tar"))
-        hint = " There are tar files: unpack them." if packed else ""
-        raise DataError(f"sysu30k: {root} has no {', and no '.join(missing)}.{hint} {where}")
-    return Layout(train, test / "query", test / "gallery")
+    query, gallery = (_first(root, [_join(test, split) for test in _TEST], Path.is_dir) for split in _SPLITS)
+    tars = tuple(sorted(_tars(root, _TAR_DEPTH), key=_in_order))
+    if train is None and query is None and gallery is None and not tars:
+        raise DataError(
+            f"sysu30k: {root} has no folders named by ten digits (0000000001, ...) in {_listed(_TRAIN)}, no folders "
+            f"query and gallery in {_listed(_TEST)}, and no tar. {where}"
+        )
+    return Layout(train, query, gallery, tars)
 
 
 def find_list(root: Path, name: str) -> Path | None:
@@ -71,56 +71,25 @@ def find_bag_labels(root: Path) -> Path | None:
     return _first(root, [_join(place, name) for name in _BAG_LABELS for place in _LISTS], Path.is_file)
 
 
-class FileList:
-    """A list that says which files belong to a split. It only selects among files found: no path is made from it.
-
-    Lines are `folder/name`, with or without folders above, or the name alone; a number after it is passed over.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            self._keys = {key for line in lines if (key := _key(line))}
-        if not self._keys:
-            raise DataError(f"sysu30k: the list {path} is empty. Remove it, or replace it by the released one.")
-        self._example = min(self._keys)
-        self._matched = 0
-        self._unlisted = 0
-
-    def take(self, file: str) -> bool:
-        """Whether a file is listed; each line answers for one file."""
-        folder, _, name = file.rpartition("/")
-        for key in (f"{folder.rpartition('/')[2]}/{name}", name):
-            if key in self._keys:
-                self._keys.remove(key)
-                self._matched += 1
-                return True
-        self._unlisted += 1
-        return False
-
-    def differences(self) -> str | None:
-        """What differs between the list and the files, once all were asked for.
-
-        Raises:
-            DataError: None of the files is listed, so the list is for another arrangement.
-        """
-        if not self._matched and self._unlisted:
-            raise DataError(
-                f"sysu30k: {self.path} lists none of the {self._unlisted} files found, but for instance "
-                f"{self._example!r}. Lines must read folder/name. Correct it, or remove it to use every file."
-            )
-        missing = len(self._keys)
-        if not missing and not self._unlisted:
-            return None
-        unlisted = f"{self._unlisted} files are not listed and left out"
-        return f"{self.path.name}: {missing} listed files are not there, {unlisted}"
+def train_folders(train: Path) -> dict[int, Path]:
+    """The training folders by their numbers, ascending; there is no folder 0."""
+    return {int(f.name): f for f in subfolders(train) if TRAIN_FOLDER.fullmatch(f.name) and int(f.name)}
 
 
-def _key(line: str) -> str:
-    text = line.strip().replace("\\", "/")
-    if text and Path(text).suffix.lower() not in SUFFIXES:
-        text = text.rsplit(maxsplit=1)[0]
-    return "/".join(text.split("/")[-2:])
+def _tars(folder: Path, depth: int) -> Iterator[Path]:
+    """The tars in a folder and in those inside, the folders of images left out: they hold millions of files."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.suffix.lower() == ".tar" and path.is_file():
+            yield path
+        elif depth > 1 and not (path.name[:1].isdecimal() or path.name in _SPLITS) and path.is_dir():
+            yield from _tars(path, depth - 1)
+
+
+def _in_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return parts, str(path)
 
 
 def _first(root: Path, places: Iterable[str], fits: Callable[[Path], bool]) -> Path | None:

@@ -1,0 +1,1 @@
+"""Tar archives read in place: where their images lie, without unpacking them."""
