@@ -91,3 +91,16 @@ def test_sysu_needs_folders(market):
 def test_no_image(market):
     with pytest.raises(DataError, match="no training image"):
         make_bags(market, BagSettings(), np.empty(0, np.int64))
+
+
+def test_overlap_and_unbalanced_reach_the_protocols(market):
+    rows = market.rows(Split.TRAIN)
+    even = make_bags(market, BagSettings(images_per_id=3), rows)
+    uneven = make_bags(market, BagSettings(images_per_id=3, unbalanced=1), rows)
+    assert even.hash != uneven.hash
+    assert [even.candidates(b).tolist() for b in range(len(even))] == [
+        uneven.candidates(b).tolist() for b in range(len(uneven))
+    ]
+    assert make_bags(market, BagSettings(overlap=1), rows).n_members == 2 * len(rows)
+    windows = make_bags(market, BagSettings(protocol="windows", window=4, overlap=0.5), rows)
+    assert windows.n_members > 1.5 * len(rows)

@@ -102,7 +102,7 @@ def _describe(
 ) -> Description:
     truth = manifest.class_index(manifest.pid) if manifest.has_truth else None
     classes = len(manifest.identities)
-    draft = _draft(bags)
+    draft = bags.draft
     redrawn: dict[int, Leak] = {}
     if bags.settings.protocol == "random" and epochs:
         every = leaks(_drawings(draft, lambda epoch: _again(manifest, bags, rows, epoch), max(epochs)), classes, truth)
@@ -125,11 +125,7 @@ def _drawings(first: BagDraft, draw: Callable[[int], BagDraft], epochs: int) -> 
 
 
 def _again(manifest: Manifest, bags: Bags, rows: NDArray[np.int64], epoch: int) -> BagDraft:
-    return _draft(make_bags(manifest, bags.settings, rows, epoch=epoch))
-
-
-def _draft(bags: Bags) -> BagDraft:
-    return bags._draft
+    return make_bags(manifest, bags.settings, rows, epoch=epoch).draft
 
 
 def _rows(bags: Bags) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ OTHERS = {
     "evaluate": "Score features from any model: CMC, mAP, mINP.",
     "prepare": "Index a data set into a manifest.",
     "check": "Check a manifest, its images and its bags.",
-    "bags": "Make bags, save and describe them.",
+    "bags": "Make bags, save them, and see what their labels alone give away.",
     "stats": "Compare data sets: a table and figures.",
     "show-bags": "Draw training images by bag, and query/match pairs.",
 }

@@ -89,6 +89,11 @@ class Bags:
             raise DataError(f"the bag file {path} is damaged: it holds empty bags or wrong sizes. {remedy}")
         return cls(draft, sizes, header, path, remedy)
 
+    @property
+    def draft(self) -> BagDraft:
+        """The bags as flat arrays, to be read only."""
+        return self._draft
+
     def write(self, path: Path) -> None:
         """Writes a bag file, whole or not at all.
 

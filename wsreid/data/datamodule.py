@@ -27,7 +27,7 @@ from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.data.resumable_loader import ResumableLoader
 from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
 from wsreid.data.skipped import SkippedImages
-from wsreid.data.sources import Market1501, Source
+from wsreid.data.sources import Market1501, Source, SYSU30k
 from wsreid.data.splits import query_and_gallery, split_identities
 from wsreid.data.training_draw import Draw, TrainingDraw
 from wsreid.data.transforms import AugmentSettings, EvalTransform, TrainTransform
@@ -333,9 +333,12 @@ class BagDataModule(pl.LightningDataModule):
 
     @property
     def _label_file(self) -> Path | None:
-        if self.bag_settings.protocol != "sysu" or self.source.name != self.manifest.source:
+        if self.bag_settings.protocol != "sysu":
             return None
-        return self.source.bag_label_file(self.manifest.root)
+        if self.manifest.source == SYSU30k.name:
+            return SYSU30k().bag_label_file(self.manifest.root)
+        same = self.source.name == self.manifest.source
+        return self.source.bag_label_file(self.manifest.root) if same else None
 
     @property
     def _rank(self) -> tuple[int, int]:

@@ -77,6 +77,9 @@ def _draft(
         ids_per_bag=settings.ids_per_bag,
         images_per_id=settings.images_per_id,
         rng=stream("bags: random", settings.seed, epoch),
+        unbalanced=settings.unbalanced,
+        overlap=settings.overlap,
+        noise=stream("bags: chunks", settings.seed, epoch),
     )
 
 
@@ -99,6 +102,7 @@ def _windows(
         frame,
         window=settings.window,
         window_frames=settings.window_frames,
+        overlap=settings.overlap,
     )
 
 

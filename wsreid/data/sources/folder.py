@@ -141,7 +141,6 @@ class Folder(Source):
         return images
 
 
-
 def _walk(top: Path) -> Iterable[str]:
     for path, folders, _ in os.walk(top):
         folders[:] = [folder for folder in folders if not ignored(folder)]
