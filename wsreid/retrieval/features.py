@@ -90,6 +90,16 @@ class FeatureTable:
             release(features)
         return picked.reshape(-1, self.width)
 
+    def pick_into(self, index: Integers, out: Doubles) -> None:
+        """Writes the rows at `index` `(n,)` into `out` `(n, D)` float64; for threads, as `pick_array`."""
+        features = self._features
+        if not isinstance(features, np.ndarray) or self._mapped:
+            out[:] = self.pick_array(index)
+        elif features.dtype == np.float64 and features.dtype.isnative:
+            np.take(features, index, axis=0, out=out)
+        else:
+            out[:] = features[index]
+
 
 def _native(array: Anything) -> Anything:
     return array if array.dtype.isnative and array.flags.writeable else np.array(array, array.dtype.newbyteorder("="))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from wsreid.retrieval.features import Doubles, FeatureTable, Integers, Metric
+from wsreid.retrieval.scratch import Scratch
 
 CACHE = 2**22  # bytes worked on at once where the work is elementwise: more only costs fresh pages
-PAIRS_CACHE = 2**23  # the same for pairs, whose pieces cost some calls each
+PAIRS_CACHE = 2**24  # the same for pairs, whose pieces cost some calls each
 LARGEST = 1e150  # greatest norm whose square, and the sum of two of them, float64 holds
 MILD = (1e-10, 1e10)  # norms between which float32 products neither overflow nor lose digits
 
@@ -46,9 +48,13 @@ def pair_scores(
     if device.type == "cpu":
         q_index, g_index, out = qi.numpy(), gi.numpy(), scores.numpy()
 
+        local = threading.local()  # a thread's own arrays, used again: fresh ones cost as much as the work in them
+
         def one(start: int) -> None:
+            if not hasattr(local, "scratch"):
+                local.scratch = Scratch(device)
             part = slice(start, start + step)
-            out[part] = _scores_by_numpy(query, gallery, q_index[part], g_index[part], metric)
+            out[part] = _scores_by_numpy(query, gallery, q_index[part], g_index[part], metric, local.scratch)
 
         in_threads(one, starts)
         return scores
@@ -61,26 +67,36 @@ def pair_scores(
 
 
 def _scores_by_numpy(
-    query: FeatureTable, gallery: FeatureTable, qi: Integers, gi: Integers, metric: Metric
+    query: FeatureTable, gallery: FeatureTable, qi: Integers, gi: Integers, metric: Metric, scratch: Scratch
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    shape = (len(gi), query.width)
+    g, other = (scratch.take(name, shape, torch.float64).numpy() for name in ("gallery", "other"))
     distinct, place = np.unique(qi, return_inverse=True)
-    q = _divided_by_norms(query.pick_array(distinct), metric)[0]  # (q, D)
-    g, square = _divided_by_norms(gallery.pick_array(gi), metric)  # (p, D)
-    s: np.ndarray[tuple[int], np.dtype[np.float64]] = np.multiply(g, q[place], out=g).sum(axis=1)  # (p, D) -> (p,)
+    q = query.pick_array(distinct)  # (q, D)
+    _divide_by_norms(q, metric, scratch.take("query", q.shape, torch.float64).numpy())
+    gallery.pick_into(gi, g)  # (p, D)
+    square = _divide_by_norms(g, metric, other)
+    np.take(q, place, axis=0, out=other, mode="clip")  # (q, D) -> (p, D); the places are sound
+    s: np.ndarray[tuple[int], np.dtype[np.float64]] = np.multiply(g, other, out=g).sum(axis=1)  # (p, D) -> (p,)
     return 2 * s - square if metric == "euclidean" else s
 
 
-def _divided_by_norms(
-    rows: Doubles, metric: Metric
-) -> tuple[Doubles, np.ndarray[tuple[int], np.dtype[np.float64]] | float]:
-    """Rows as the metric compares them, changed in place, and their squared norms where the metric needs them."""
+def _divide_by_norms(
+    rows: Doubles, metric: Metric, squares: Doubles
+) -> np.ndarray[tuple[int], np.dtype[np.float64]] | float:
+    """Brings rows `(n, D)`, in place, into the form that the metric compares; `squares` `(n, D)` is for passing use.
+
+    Returns:
+        Squared norms, `(n,)`, where the metric needs them.
+    """
     if metric == "dot":
-        return rows, 0.0
-    square = (rows * rows).sum(axis=1)  # (n, D) -> (n,)
+        return 0.0
+    square: np.ndarray[tuple[int], np.dtype[np.float64]] = np.multiply(rows, rows, out=squares).sum(axis=1)  # -> (n,)
     if metric == "cosine":
         norm = np.sqrt(square)
-        rows /= np.where(norm > 0, norm, 1.0)[:, None]
-    return rows, square
+        with np.errstate(invalid="ignore"):  # what is not finite is named later
+            rows /= np.where(norm > 0, norm, 1.0)[:, None]
+    return square
 
 
 def scaled_rows(table: FeatureTable, index: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
