@@ -45,6 +45,10 @@ class StackedTable(FeatureTable):
         rows[~mine] = self.gallery.pick(index[~mine] - self.query.rows)
         return rows
 
+    def pick_into(self, index: Integers, out: Doubles) -> None:
+        """See `FeatureTable.pick_into`."""
+        out[:] = self.pick_array(index)
+
     def pick_array(self, index: Integers) -> Doubles:
         """The same by NumPy alone."""
         mine = index < self.query.rows
