@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final
 
-from wsreid.data.records import ImageRecords, Split
+from wsreid.data.records import ImageRecords
 from wsreid.data.sources.archive_folder import archive_folder
 from wsreid.data.sources.base import Source
-from wsreid.data.sources.builder import ImageEntry, RecordsBuilder
+from wsreid.data.sources.builder import RecordsBuilder
 from wsreid.data.sources.compared import compared
-from wsreid.data.sources.scan import Found, scan
+from wsreid.data.sources.market_names import MARKET_FOLDERS, market_entries
+from wsreid.data.sources.scan import scan
 
-_FOLDERS: Final = {Split.TRAIN: "bounding_box_train", Split.QUERY: "query", Split.GALLERY: "bounding_box_test"}
 _NAME: Final = re.compile(r"(?P<pid>-1|\d{1,9})_c(?P<camera>\d{1,6})_f(?P<frame>\d{1,18})\.[A-Za-z]+", re.ASCII)
 
 
@@ -36,38 +36,18 @@ class DukeMTMCreID(Source):
     def watched(self, root: Path) -> Iterable[Path]:
         """The three folders."""
         base = self._base(root)
-        return [base / folder for folder in _FOLDERS.values()]
+        return [base / folder for folder in MARKET_FOLDERS.values()]
 
     def index(self, root: Path) -> ImageRecords:
         """Lists the images; see `Source.index`."""
         base = self._base(root)
         builder = RecordsBuilder(self.name)
-        for split, folder in _FOLDERS.items():
+        for split, folder in MARKET_FOLDERS.items():
             found, problems = scan(base / folder, root)
             builder.problems(problems)
-            builder.add(_entries(split, found, builder))
+            builder.add(market_entries(split, found, builder, _NAME, "0005_c2_f0046985.jpg"))
             builder.require_images(split, root, (base / folder).relative_to(root).as_posix())
         return compared(builder.records(), self.name)
 
     def _base(self, root: Path) -> Path:
-        return archive_folder(self, root, ["DukeMTMC-reID"], list(_FOLDERS.values()))
-
-
-def _entries(split: Split, images: list[Found], builder: RecordsBuilder) -> list[ImageEntry]:
-    entries: list[ImageEntry] = []
-    junk = 0
-    for image in images:
-        match = _NAME.fullmatch(image.name)
-        if match is None:
-            builder.problem(image.file, "has a name that does not parse: expected one like 0005_c2_f0046985.jpg")
-            continue
-        pid, camera, frame = (int(match[key]) for key in ("pid", "camera", "frame"))
-        if split == Split.GALLERY and pid == -1:
-            junk += 1
-        elif split != Split.GALLERY and pid < 1:
-            builder.problem(image.file, f"names no identity ({match['pid']}): such images belong in bounding_box_test")
-        else:
-            entries.append(ImageEntry(split, camera, -1, frame, image.file, pid, image.size))
-    if junk:
-        builder.note(f"{junk} junk images (-1) dropped from the gallery")
-    return sorted(entries)
+        return archive_folder(self, root, ["DukeMTMC-reID"], list(MARKET_FOLDERS.values()))

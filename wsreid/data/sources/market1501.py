@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final
 
-from wsreid.data.records import ImageRecords, Split
+from wsreid.data.records import ImageRecords
 from wsreid.data.sources.base import Source
-from wsreid.data.sources.builder import ImageEntry, RecordsBuilder
-from wsreid.data.sources.scan import Found, scan
+from wsreid.data.sources.builder import RecordsBuilder
+from wsreid.data.sources.market_names import MARKET_FOLDERS, market_entries
+from wsreid.data.sources.scan import scan
 
-_FOLDERS: Final = {Split.TRAIN: "bounding_box_train", Split.QUERY: "query", Split.GALLERY: "bounding_box_test"}
 _NAME: Final = re.compile(
     r"(?P<pid>-1|\d{1,9})_c(?P<camera>\d{1,6})s(?P<sequence>\d{1,6})_(?P<frame>\d{1,18})_\d+(\.[A-Za-z]+)+", re.ASCII
 )
@@ -33,37 +33,15 @@ class Market1501(Source):
 
     def watched(self, root: Path) -> Iterable[Path]:
         """The three folders."""
-        return [self.require_folder(root, folder) for folder in _FOLDERS.values()]
+        return [self.require_folder(root, folder) for folder in MARKET_FOLDERS.values()]
 
     def index(self, root: Path) -> ImageRecords:
         """Lists the images; see `Source.index`."""
         self.watched(root)
         builder = RecordsBuilder(self.name)
-        for split, folder in _FOLDERS.items():
+        for split, folder in MARKET_FOLDERS.items():
             found, problems = scan(root / folder, root)
             builder.problems(problems)
-            builder.add(self._entries(split, found, builder))
+            builder.add(market_entries(split, found, builder, _NAME, "0002_c1s1_000451_03.jpg"))
             builder.require_images(split, root, folder)
         return builder.records()
-
-    @staticmethod
-    def _entries(split: Split, images: list[Found], builder: RecordsBuilder) -> list[ImageEntry]:
-        entries: list[ImageEntry] = []
-        junk = 0
-        for image in images:
-            match = _NAME.fullmatch(image.name)
-            if match is None:
-                builder.problem(image.file, "has a name that does not parse: expected one like 0002_c1s1_000451_03.jpg")
-                continue
-            pid, camera, sequence, frame = (int(match[key]) for key in ("pid", "camera", "sequence", "frame"))
-            if split == Split.GALLERY and pid == -1:
-                junk += 1
-            elif split != Split.GALLERY and pid < 1:
-                builder.problem(
-                    image.file, f"names no identity ({match['pid']}): such images belong in bounding_box_test"
-                )
-            else:
-                entries.append(ImageEntry(split, camera, sequence, frame, image.file, pid, image.size))
-        if junk:
-            builder.note(f"{junk} junk images (-1) dropped from the gallery")
-        return sorted(entries)
