@@ -109,7 +109,7 @@ def test_images_that_moved(manifest, root, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        ([], "Missing: --manifest"),
+        ([], "Missing: MANIFEST"),
         (["m", "--image", "3"], "did you mean --images"),
         (["m", "--images", "some"], "--images: "),
         (["m", "--images", "-1"], "--images"),

@@ -1,7 +1,7 @@
 import pytest
 
 from wsreid.cli import main
-from wsreid.cli.typo import given_options
+from wsreid.cli.typo import explain, given_options
 from wsreid.errors import ConfigError
 
 COMMAND_LINES = {
@@ -76,3 +76,11 @@ def test_given_options_reads_both_ways_of_writing_and_the_files(tmp_path):
     assert ("d", "2", None) in found
     assert ("data.bags.seed", 1, str(path)) in found
     assert ("run", "x", str(path)) in found
+
+
+def test_what_is_given_by_its_place_is_asked_for_so():
+    names = {"manifest", "root"}
+    missing = "the following arguments are required: manifest"
+    assert explain(missing, [], names, {}, ["manifest"]).startswith("Missing: MANIFEST. It comes first")
+    found = explain("Unrecognized arguments: --manifest", ["--manifest", "m.arrow"], names, {}, ["manifest"])
+    assert found == "--manifest: it is given by its place, without a name: MANIFEST."

@@ -91,7 +91,21 @@ def test_write_atomically_keeps_the_old_file_when_it_fails(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("WSREID_CACHE_DIR", str(tmp_path))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="WSREID_CACHE_DIR"):
         build_once(tmp_path / "file" / "sub" / "set", lambda partial: partial.mkdir())
+
+
+def test_a_place_outside_of_the_cache_is_not_said_to_be_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("WSREID_CACHE_DIR", str(tmp_path / "cache"))
+
+    def refused(partial):
+        raise FileNotFoundError(2, "No such file or directory", str(partial))
+
+    with pytest.raises(DataError, match=r"cannot write to the folder .*name another") as caught:
+        write_atomically(tmp_path / "out" / "m.arrow", refused)
+    assert "WSREID_CACHE_DIR" not in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "m.arrow", lambda partial: (tmp_path / "missing").read_bytes())

@@ -95,4 +95,4 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
     try:
         return parser.parse_args(args)
     except argparse.ArgumentError as error:
-        raise ConfigError(explain(str(error), args, option_names(parser), {})) from None
+        raise ConfigError(explain(str(error), args, option_names(parser), {}, ["manifest", "bag_file"])) from None

@@ -47,7 +47,13 @@ class Given:
         return f"--{self.key}" if self.origin is None else f"{self.origin}: {self.key}"
 
 
-def explain(message: str, args: Sequence[str], names: Iterable[str], classes: Mapping[str, Iterable[type]]) -> str:
+def explain(
+    message: str,
+    args: Sequence[str],
+    names: Iterable[str],
+    classes: Mapping[str, Iterable[type]],
+    positional: Sequence[str] = (),
+) -> str:
     """Turns a parser's message into one line.
 
     Args:
@@ -55,12 +61,16 @@ def explain(message: str, args: Sequence[str], names: Iterable[str], classes: Ma
         args: The command line.
         names: Dotted names of all options, as `option_names` and `class_options` give them.
         classes: For an option that takes a class, such as `model`, the classes; under "" those for any other option.
+        positional: What is given by its place, without a name.
 
     Returns:
         The line.
     """
     given = list(given_options(args))
-    names = {name for name in names if not name.endswith(".help")}
+    names = {name for name in names if not name.endswith(".help")} - set(positional)
+    usage = " ".join(word.upper() for word in positional)
+    if named := [g.key for g in given if g.key in positional]:
+        return f"--{named[0]}: it is given by its place, without a name: {usage}."
     if found := _NO_COMMAND.search(message):
         choices = re.findall(r"\w+", found["known"])
         return no_command(found["name"], choices)
@@ -72,6 +82,8 @@ def explain(message: str, args: Sequence[str], names: Iterable[str], classes: Ma
         return _bad_class(found["name"], found.groupdict().get("why"), given, classes)
     if found := _MISSING.search(message):
         keys = [re.sub(r"^(fit|validate|test|predict)\.", "", key.strip()) for key in found["keys"].split(",")]
+        if missing := [key.upper() for key in keys if key in positional]:
+            return f"Missing: {' '.join(missing)}. It comes first, without a name: {usage}."
         return f"Missing: {', '.join('--' + key for key in keys)}. Give it on the command line or in a --config file."
     return _plain(message, given)
 
@@ -228,7 +240,10 @@ def _plain(message: str, given: list[Given]) -> str:
     if value and (choices := _CHOICES.search(message)):
         wanted = re.findall(r"[^\s',\"]+", choices["choices"])
         got = value[1].strip()
-        return f"{where}expected {', '.join(wanted[:-1])} or {wanted[-1]}, got {got!r}{_nearest(got, wanted)}"
+        if "class 'int'" in message:
+            wanted.append("a whole number")
+        known = f"{', '.join(wanted[:-1])} or {wanted[-1]}" if len(wanted) > 1 else wanted[0]
+        return f"{where}expected {known}, got {got!r}{_nearest(got, wanted)}"
     kinds = dict.fromkeys(re.findall(r"Expected an? <class '(?:\w+\.)*(\w+)'>", message))
     if value and kinds:
         wanted = ["null" if kind == "NoneType" else kind for kind in kinds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -44,6 +45,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         if partial.is_file():
             _flush(partial)
         partial.replace(path)
+    except OSError as error:
+        if error.errno != errno.ENOSPC and partial.name in str(error):  # such as in /proc, which seems to be writable
+            raise _not_writable(path.parent, error) from error
+        raise
     finally:
         _remove(partial)
 
@@ -87,10 +92,10 @@ def _make_parent(path: Path) -> None:
 
 
 def _not_writable(folder: Path, error: OSError) -> DataError:
-    return DataError(
-        f"cannot write to the folder {folder}: {error.strerror or error}. "
-        f"Free it, or set the environment variable {CACHE_VARIABLE} to a folder that can be written to."
-    )
+    remedy = "Free it, or name another one."
+    if folder.absolute().is_relative_to(cache_dir()):
+        remedy = f"Free it, or set the environment variable {CACHE_VARIABLE} to a folder that can be written to."
+    return DataError(f"cannot write to the folder {folder}: {error.strerror or error}. {remedy}")
 
 
 def _flush(path: Path) -> None:
