@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wsreid.cli import bags as command
-from wsreid.cli.bags_report import bars
+from wsreid.cli.bags_report import about, bars
 from wsreid.data.bag_settings import BagSettings
 from wsreid.data.bags import Bags
 from wsreid.data.datamodule import BagDataModule
@@ -72,6 +72,40 @@ def test_the_leak_of_redrawn_bags_rises_to_one(at_market):
     assert found.description.leak.single == 0  # bags that stay
 
 
+def notes_of(options):
+    return " ".join(about(command.run(options).description)["notes"])
+
+
+def test_the_notes_say_what_was_measured(at_market):
+    said = notes_of([*at_market, *TWO, "--epochs", "[1,2,12]"])
+    assert "Bags that are drawn once and kept: their labels alone give away the identity of no image." in said
+    assert "after 12 epochs: their labels alone give away the identity of 100.00 % of the images." in said
+    said = notes_of([*at_market, *TWO, "--bags.overlap", "1", "--epochs", "[]"])
+    assert re.search(r"and kept: their labels alone give away the identity of \d+\.\d\d % of the images", said)
+    assert "epochs" not in said
+
+
+def test_the_notes_of_noisy_labels_that_contradict_each_other(at_market):
+    noise = ["--bags.missing", "0.5", "--bags.extra", "0.5", "--epochs", "[1,2,20]"]
+    options = [*at_market, *TWO, *noise]
+    last = command.run(options).description.redrawn[20]
+    assert last.right < last.empty
+    said = notes_of(options)
+    assert f"contradict each other for {100 * last.empty:.2f} %" in said
+    assert "; at most " in said
+    assert "after 2 epochs." in said
+    assert "a single but wrong candidate for" in said
+
+
+def test_too_many_identities_per_bag_are_said(at_market):
+    options = [*at_market, *TWO, "--epochs", "[1]", "--bags.ids_per_bag"]
+    most = command.run([*options, "50"]).description.statistics.against.ids_per_bag.most
+    assert f"data.bags.ids_per_bag is 50, more than there are identities: no bag holds more than {most}." in notes_of(
+        [*options, "50"]
+    )
+    assert "ids_per_bag" not in notes_of([*options, str(most)])
+
+
 def test_sysu_windows_meet_in_the_folder_by_construction(sysu_manifest, sysu_root, capsys):
     options = ["--manifest", str(sysu_manifest), "--bags.protocol", "sysu"]
     found = command.run(options)
@@ -112,6 +146,23 @@ def test_a_file_of_another_manifest_is_refused(at_market, sysu_manifest):
     command.run([*at_market, *TWO, "--out", "b.arrow", "--describe", "false"])
     with pytest.raises(DataError, match="belong to the manifest with the hash"):
         command.run(["--manifest", str(sysu_manifest), "--bag_file", "b.arrow"])
+
+
+def test_options_that_differ_from_the_files_are_refused(at_market, tmp_path):
+    command.run([*at_market, *TWO, "--out", "b.arrow", "--describe", "false"])
+    file = [*at_market, "--bag_file", "b.arrow"]
+    command.run([*file, "--bags.images_per_id", "2", "--data.bags.protocol=random"])  # as it was made
+    for options, says in (
+        (["--bags.images_per_id", "4"], "--bags.images_per_id 4: the bags in --bag_file b.arrow were made with 2"),
+        (["--data.bags.seed=7"], "--bags.seed 7"),
+        (["--bags", '{"extra": 0.5}'], "--bags.extra 0.5"),
+        (["--bags.images_per_id", str(BagSettings().images_per_id)], "made with 2"),  # a default that was given
+    ):
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            command.run([*file, *options])
+    (tmp_path / "c.yaml").write_text("bags:\n  ids_per_bag: 5\n")
+    with pytest.raises(ConfigError, match=r"--bags\.ids_per_bag 5"):
+        command.run([*file, "--config", "c.yaml"])
 
 
 def test_windows_and_noise_say_what_the_labels_get_wrong(at_market):

@@ -89,16 +89,16 @@ def test_has_truth(tmp_path, pid, truth):
     path = tmp_path / "m.arrow"
     write_manifest(path, make_records(pid=pid), source="s", root=tmp_path)
     assert Manifest.open(path).has_truth is truth
-    _change_header(path, lambda header: header.pop("known"))  # as before the header counted them
+    change_header(path, lambda header: header.pop("known"))  # as before the header counted them
     manifest = Manifest.open(path)
     assert manifest.has_truth is truth
     manifest.check()
-    _change_header(path, lambda header: header.update(known=7))
+    change_header(path, lambda header: header.update(known=7))
     with pytest.raises(DataError, match="counts 7 training rows of known identity"):
         Manifest.open(path).check()
 
 
-def _change_header(path, change):
+def change_header(path, change):
     with pa.ipc.open_file(str(path)) as reader:
         batch = reader.get_batch(0)
     header = json.loads(batch.schema.metadata[HEADER_KEY])

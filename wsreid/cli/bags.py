@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from wsreid.cli.bags_options import BagsOptions, parse
+from wsreid.cli.bags_options import BagsOptions, check_given, parse
 from wsreid.cli.bags_report import Description, about, show
 from wsreid.cli.evaluation_file import check_place
 from wsreid.cli.manifest_argument import open_manifest
@@ -82,6 +82,7 @@ def run(args: list[str]) -> MadeBags:
             bags.write(options.out)
     else:
         bags = Bags.open(options.bag_file, _REMEDY)
+        check_given(args, options, bags.settings)
         bags.check_against(manifest)
         rows = _rows(bags)
     found = None

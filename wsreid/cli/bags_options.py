@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from wsreid.cli.typo import class_options, explain, option_names, subclasses
 from wsreid.data.bag_settings import BagSettings
@@ -96,8 +96,42 @@ def parse(args: Sequence[str]) -> BagsOptions:
         ConfigError: A mistake, in one line with the nearest right name.
         SystemExit: Help was asked for, and is shown.
     """
+    words, parser = _words(args), _parser()
+    try:
+        found: Any = parser.instantiate(parser.parse_args(words))
+    except argparse.ArgumentError as error:
+        names = option_names(parser) | class_options(BagSettings, "bags")
+        raise ConfigError(explain(str(error), words, names, {"source": subclasses(Source)})) from None
+    return BagsOptions(**{name: getattr(found, name) for name in BagsOptions.__dataclass_fields__})
+
+
+def check_given(args: Sequence[str], options: BagsOptions, settings: BagSettings) -> None:
+    """Refuses options that ask for other bags than a file holds.
+
+    Args:
+        args: The command line behind `bags`, which `parse` accepts.
+        options: What `parse` made of it.
+        settings: The file's.
+
+    Raises:
+        ConfigError: A --bags option that was given, on the line or in a --config file, differs from the file's.
+    """
+    given: Any = _parser().parse_args(_words(args), defaults=False)
+    for name in vars(given.get("bags") or Namespace()):  # type: ignore[no-untyped-call]
+        asked, made = getattr(options.bags, name), getattr(settings, name)
+        if asked != made:
+            raise ConfigError(
+                f"--bags.{name} {asked}: the bags in --bag_file {options.bag_file} were made with {made}. Leave the "
+                "option out, or leave --bag_file out to make other bags."
+            )
+
+
+def _words(args: Sequence[str]) -> list[str]:
     words = ["--describe=true" if word == "--describe" else word for word in _values_joined(args)]
-    words = [f"--{word.removeprefix('--data.')}" if word.startswith("--data.") else word for word in words]
+    return [f"--{word.removeprefix('--data.')}" if word.startswith("--data.") else word for word in words]
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m wsreid bags",
         description="Makes bags of training images, saves them, and says what their labels alone give away.",
@@ -106,12 +140,7 @@ def parse(args: Sequence[str]) -> BagsOptions:
     )
     parser.add_argument("--config", action="config", help="YAML file with these options.")
     parser.add_class_arguments(BagsOptions, sub_configs=False)
-    try:
-        found: Any = parser.instantiate(parser.parse_args(words))
-    except argparse.ArgumentError as error:
-        names = option_names(parser) | class_options(BagSettings, "bags")
-        raise ConfigError(explain(str(error), words, names, {"source": subclasses(Source)})) from None
-    return BagsOptions(**{name: getattr(found, name) for name in BagsOptions.__dataclass_fields__})
+    return parser
 
 
 def _values_joined(args: Sequence[str]) -> list[str]:

@@ -49,7 +49,7 @@ def about(found: Description) -> dict[str, object]:
         "statistics": counted,
         "leak": asdict(found.leak),
         "leak_of_redrawn_bags": {str(epochs): asdict(leak) for epochs, leak in found.redrawn.items()},
-        "notes": _leak_notes(found),
+        "notes": _notes(found),
     }
 
 
@@ -80,7 +80,7 @@ def show(found: Description, console: Console) -> None:
             _say(console, line)
     _say(console, "\nwhat the candidate sets alone give away: the candidates that all bags of an image have in common")
     console.print(_leak_table(found))
-    for line in _leak_notes(found):
+    for line in _notes(found):
         _say(console, line)
 
 
@@ -127,19 +127,45 @@ def _leak_table(found: Description) -> Table:
     return table
 
 
-def _leak_notes(found: Description) -> list[str]:
+def _notes(found: Description) -> list[str]:
     settings = found.bags.settings
-    if found.redrawn:
-        return [
-            "Re-drawn bags (data.redraw_bags) leak: their labels meet in the identity alone after a few epochs. Bags "
-            "that are drawn once and kept do not."
-        ]
-    if settings.protocol != "sysu":
-        return []
-    cause = "a bag of one folder names it alone, and " if 1 in settings.sysu_widths else ""
-    said = f"sysu: {cause}all windows that hold a folder meet in that folder itself"
-    built = ": 1 by construction" if found.leak.single == 1.0 else ", save for noise and the ends of the row of folders"
-    return [f"{said}{built}. It gives away the folder, which is not clean truth of who is seen."]
+    if settings.protocol == "sysu":
+        cause = "a bag of one folder names it alone, and " if 1 in settings.sysu_widths else ""
+        said = f"sysu: {cause}all windows that hold a folder meet in that folder itself"
+        whole = found.leak.single == 1.0
+        built = ": 1 by construction" if whole else ", save for noise and the ends of the row of folders"
+        return [f"{said}{built}. It gives away the folder, which is not clean truth of who is seen."]
+    notes = [f"Bags that are drawn once and kept: {_given_away(found.leak)}."]
+    again = {epochs: leak for epochs, leak in found.redrawn.items() if epochs > 1}
+    if again:
+        last, worst = max(again), max(again, key=lambda epochs: _share(again[epochs]))
+        said = f"Bags drawn anew in each epoch (data.redraw_bags), after {last} epochs: {_given_away(again[last])}"
+        more = _share(again[worst]) > _share(again[last])
+        peak = f"; at most {_percent(_share(again[worst]))}, after {worst} epochs" if more else ""
+        notes.append(f"{said}{peak}.")
+    against = found.statistics.against
+    if settings.protocol == "random" and against is not None and against.ids_per_bag.most < settings.ids_per_bag:
+        notes.append(
+            f"data.bags.ids_per_bag is {settings.ids_per_bag}, more than there are identities: no bag holds more than "
+            f"{against.ids_per_bag.most}."
+        )
+    return notes
+
+
+def _share(leak: Leak) -> float:
+    """The images that the labels give away: rightly, where that is known."""
+    return leak.single if leak.right is None else leak.right
+
+
+def _given_away(leak: Leak) -> str:
+    share = _share(leak)
+    of = f"{_percent(share)} of the images" if share else "no image"
+    said = f"their labels alone give away {'a single candidate' if leak.right is None else 'the identity'} of {of}"
+    if leak.right is not None and leak.single > leak.right:
+        said += f", leave a single but wrong candidate for {_percent(leak.single - leak.right)}"
+    if leak.empty:
+        said += f", contradict each other for {_percent(leak.empty)}"
+    return said
 
 
 def _table(title: str | None, *heads: str) -> Table:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from wsreid.cli.typo import explain, option_names
 from wsreid.data.bags import Bags
-from wsreid.data.checks import check_root
+from wsreid.data.checks import check_archives, check_root
 from wsreid.data.inspection import (
     BagSummary,
     LostQueries,
@@ -82,6 +82,7 @@ def run(args: list[str]) -> Checked:
     manifest = Manifest.open(options.manifest, options.root, _REMEDY)
     manifest.check()
     check_root(manifest)
+    check_archives(manifest)
     bags = None
     if options.bags is not None:
         opened = Bags.open(options.bags, _BAGS_REMEDY)
@@ -184,5 +185,5 @@ def _lines(manifest: Manifest, checked: Checked) -> list[str]:
             f"candidates a bag {bags.candidates}."
         )
     if manifest.problems:
-        lines.append(f"{len(manifest.problems):,} files were left out when it was made, first: {manifest.problems[0]}.")
+        lines.append(f"{manifest.problem_count:,} files were left out when it was made, first: {manifest.problems[0]}.")
     return lines + [f"Note: {note}" for note in manifest.notes]

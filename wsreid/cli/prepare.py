@@ -54,7 +54,8 @@ class PreparedSet:
         manifest: The file that was written.
         splits: The lines of the table.
         notes: What a reader of the results must know, differences from the published sizes among it.
-        problems: Files that were left out.
+        problems: Files that were left out; where they are many, the first of each kind.
+        problem_count: How many were left out.
     """
 
     source: str
@@ -62,6 +63,7 @@ class PreparedSet:
     splits: tuple[PreparedSplit, ...]
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
+    problem_count: int
 
     @property
     def results(self) -> Sequence[PreparedSplit]:
@@ -102,6 +104,7 @@ def run(args: list[str]) -> PreparedSet:
         tuple(PreparedSplit(split, count, published.get(split)) for split, count in counts.items()),
         (*records.notes, *more),
         records.problems,
+        records.problem_count,
     )
     _show(prepared)
     return prepared
@@ -153,7 +156,9 @@ def _show(prepared: PreparedSet) -> None:
     console = console if console.is_terminal else Console(width=110)
     console.print(_table(prepared))
     if prepared.problems:
-        console.print(f"{len(prepared.problems):,} files cannot be used and are left out:", highlight=False)
+        named, count = len(prepared.problems), prepared.problem_count
+        part = f" (of these, {named:,} are named and counted here; the notes count the others)" if count > named else ""
+        console.print(f"{count:,} files cannot be used and are left out{part}:", highlight=False)
         console.print(_problem_table(prepared.problems))
     for note in prepared.notes:
         console.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)

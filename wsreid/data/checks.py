@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsreid.data.archives import Archive, holds_file, look_at
 from wsreid.data.bags import Bags
+from wsreid.data.cache import cache_dir
 from wsreid.data.manifest import Manifest, Split
+from wsreid.data.seeding import stream
 from wsreid.data.splits import has_match
 from wsreid.errors import DataError
 
@@ -17,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 _SHOWN: Final = 10
 _NAMED: Final = 5
+_LOOKED_AT: Final = 16
 
 
 def check_root(manifest: Manifest) -> None:
@@ -28,8 +33,71 @@ def check_root(manifest: Manifest) -> None:
     if not manifest.root.is_dir():
         raise DataError(
             f"the folder {manifest.root}, which holds the images of {manifest.path}, does not exist. "
-            f"Say where they are now with data.root."
+            f"Say where they are now with --data.root (fit), or --root (check)."
         )
+
+
+def check_archives(manifest: Manifest) -> None:
+    """Refuses a manifest whose tars have changed since it was made: other images would come out under its rows.
+
+    A copied tar has another time of change, so that alone is warned of, and some of its rows are compared with the
+    headers of the tar's members: a tar that was written again may have kept its size.
+
+    Raises:
+        DataError: A tar has another size, is none any more, or holds no member where a row says.
+    """
+    warnings = []
+    for before in manifest.archives:
+        tar = manifest.root / before.file
+        try:
+            now = look_at(manifest.root, before.file)
+            if now.size != before.size:
+                raise ValueError(
+                    f"has {now.size:,} bytes (changed at {_time(now)}), but had {before.size:,} bytes (changed at "
+                    f"{_time(before)}) when the manifest was made"
+                )
+            if now.mtime_ns == before.mtime_ns:
+                continue
+            _check_members(manifest, before, now)
+        except OSError as error:
+            warnings.append(f"{tar} cannot be looked at: {error.strerror or error}")
+        except ValueError as error:
+            raise DataError(
+                f"{tar} {error}: its images may be others than {manifest.path} says. Put the tar back as it was, or "
+                f"index the data set again (`python -m wsreid prepare`, or without data.manifest delete the manifest) "
+                f"and make its bags again."
+            ) from error
+        else:
+            warnings.append(f"{tar} has another time of change, {_time(now)}, it was {_time(before)}")
+    if warnings:
+        _log.warning(
+            "these tars may not be as they were when %s was made; where they can be read, the places of some of their "
+            "images were compared, and agree. If they are copies, all is well; else index the data set again:%s",
+            manifest.path,
+            "".join(f"\n  {warning}" for warning in warnings),
+        )
+
+
+def _check_members(manifest: Manifest, before: Archive, now: Archive) -> None:
+    generator = stream("archives", now.size)
+    # Of each piece some, and of those some: all rows at once would take hundreds of megabytes.
+    some = [generator.choice(rows, min(_LOOKED_AT, len(rows)), replace=False) for rows in manifest.rows_in(before.file)]
+    drawn = np.concatenate([*some, np.empty(0, np.int64)])  # (n,)
+    for row in np.sort(generator.permutation(drawn)[:_LOOKED_AT]).tolist():
+        at = manifest.location(row)
+        if at.offset >= 0 and not holds_file(at.path, at.offset, at.size):
+            raise ValueError(
+                f"was changed at {_time(now)} (before: {_time(before)}), has its {now.size:,} bytes as before, but no "
+                f"file of {at.size} bytes at byte {at.offset}, where row {row} lies"
+            )
+
+
+def _time(archive: Archive) -> str:
+    try:
+        moment = datetime.fromtimestamp(archive.mtime_ns // 10**9, UTC)
+    except (ValueError, OverflowError, OSError):  # a time of a damaged file system
+        return f"{archive.mtime_ns} ns after 1970"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{archive.mtime_ns % 10**9:09d} UTC"
 
 
 def check_problems(manifest: Manifest, max_corrupt: int) -> None:
@@ -38,20 +106,25 @@ def check_problems(manifest: Manifest, max_corrupt: int) -> None:
     Raises:
         DataError: Names the first files and what is wrong with them.
     """
-    problems = manifest.problems
-    if not problems:
+    problems, count = manifest.problems, manifest.problem_count
+    if not count:
         return
     shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
-    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    again = f"after mending files in place, delete {manifest.path} so that the data set is indexed again"
-    if len(problems) > max_corrupt:
+    rest, named = count - len(problems[:_SHOWN]), len(problems[_SHOWN:])
+    more = f"\n  and {rest:,} more" if rest else ""
+    if rest > named:
+        more += f", of which {named:,} are named in the manifest (the first of each kind)"
+    ours = manifest.path.is_relative_to(cache_dir())
+    how = f"delete {manifest.path} so that the data set is indexed again" if ours else "prepare the manifest again"
+    again = f"after mending files in place, {how}"
+    if count > max_corrupt:
         raise DataError(
-            f"{len(problems)} files under {manifest.root} cannot be used, and data.max_corrupt allows {max_corrupt}:"
+            f"{count} files under {manifest.root} cannot be used, and data.max_corrupt allows {max_corrupt}:"
             f"{shown}{more}\nReplace or remove them ({again}), or raise data.max_corrupt to leave them out."
         )
     _log.warning(
         "%d files under %s cannot be used and are left out (%s):%s%s",
-        len(problems),
+        count,
         manifest.root,
         again,
         shown,

@@ -14,7 +14,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from wsreid.data.bag_settings import BagSettings
 from wsreid.data.bags import Bags
 from wsreid.data.batch import BagBatch, EvalBatch
-from wsreid.data.checks import check_held_out, check_matches, check_not_empty, check_problems, check_root
+from wsreid.data.checks import (
+    check_archives,
+    check_held_out,
+    check_matches,
+    check_not_empty,
+    check_problems,
+    check_root,
+)
 from wsreid.data.dataset import BagDataset, EvalDataset
 from wsreid.data.fit_notes import log_before_fit
 from wsreid.data.images import read_image
@@ -258,6 +265,7 @@ class BagDataModule(pl.LightningDataModule):
         if self._checked & {fit, True}:  # the check for training includes the other
             return
         check_root(self.manifest)
+        check_archives(self.manifest)
         check_problems(self.manifest, self.max_corrupt)
         check_not_empty(self.manifest, tuple(Split) if fit else (Split.QUERY, Split.GALLERY))
         query, gallery = self.test_rows

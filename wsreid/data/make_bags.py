@@ -42,7 +42,7 @@ def make_bags(
 
     Raises:
         DataError: There is no training image, the protocol needs something that the data set does not know, or the
-            label file names something that the data set does not have.
+            label file is broken or names no bag whose folders are all there.
     """
     if not len(train_rows):
         raise DataError(f"{manifest.source}: there is no training image to put into bags")

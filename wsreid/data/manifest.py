@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from wsreid.data.images import ImageLocation
@@ -38,7 +40,9 @@ class Manifest:
         identities: Training identities, ascending, `(K,)` int64; the position is the class index.
         pid_names: The identities' names where they are no numbers: identity p is `pid_names[p - 1]`.
         notes: What a reader of the results must know about the set.
-        problems: Files that were left out when it was made.
+        problems: Files that were left out when it was made; where they are many, the first of each kind.
+        problem_count: How many were left out.
+        archives: The tars that images lie in, as they were when it was made.
         offset: First byte of the image in its file, `(N,)` int64; -1 = the whole file.
         size: Bytes of the image, `(N,)` int64.
         camera: `(N,)` int32; -1 = unknown.
@@ -70,6 +74,8 @@ class Manifest:
         self.pid_names = header.pid_names
         self.notes = header.notes
         self.problems = header.problems
+        self.problem_count = len(header.problems) + header.unnamed_problems
+        self.archives = header.archives
         self._header = header
         self._columns: dict[str, NDArray[np.signedinteger]] = {
             name: batch.column(name).to_numpy(zero_copy_only=True) for name in COLUMNS
@@ -156,6 +162,22 @@ class Manifest:
             `(n,)`, of the column's type.
         """
         return self._lookup[column].take(rows)
+
+    def rows_in(self, file: str) -> Iterator[NDArray[np.int64]]:
+        """The rows whose bytes lie in a file, ascending, in pieces of at most about a million, `(n,)` int64 each.
+
+        Args:
+            file: Path relative to the root.
+        """
+        code, start = pc.index(self._names, pa.scalar(file, self._names.type)).as_py(), 0
+        if code < 0:
+            return
+        for piece in pieces(self._name_index):
+            found = np.flatnonzero(piece == code) + start
+            self._mapped.release()
+            start += len(piece)
+            if len(found):
+                yield found
 
     def row_range(self, split: Split) -> range:
         """The rows of a split, which are neighbours."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wsreid.data.archives import Archive
 from wsreid.data.records import COLUMNS, Problem, pieces
 
 VERSION: Final = 1
@@ -45,6 +46,8 @@ class ManifestHeader:
         notes: What a reader of the results must know about the set.
         problems: Files that were left out.
         known: Training rows whose identity is known; None in a manifest that was written before this was counted.
+        unnamed_problems: Files that were left out besides `problems`; 0 in a manifest from before they were counted.
+        archives: The tars that rows lie in, as they were; none in a manifest from before they were recorded.
     """
 
     version: int
@@ -57,6 +60,8 @@ class ManifestHeader:
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     known: int | None
+    unnamed_problems: int
+    archives: tuple[Archive, ...]
 
     def to_json(self) -> bytes:
         """The header as it is stored."""
@@ -88,6 +93,10 @@ class ManifestHeader:
                     Problem(**{f.name: str(p[f.name]) for f in fields(Problem)}) for p in stored["problems"]
                 ),
                 known=None if known is None else int(known),
+                unnamed_problems=int(stored.get("unnamed_problems", 0)),
+                archives=tuple(
+                    Archive(str(a["file"]), int(a["size"]), int(a["mtime_ns"])) for a in stored.get("archives", ())
+                ),
             )
         except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"has a damaged header ({error!r})") from error
@@ -102,7 +111,7 @@ def content_hash(
 ) -> str:
     """The SHA-256 of the columns' little-endian bytes and of the identities, in a fixed order.
 
-    The root and the notes are left out: the same images in another place have the same hash.
+    The root, the notes and the archives' times are left out: the same images in another place have the same hash.
 
     Args:
         columns: The number columns, each `(N,)`.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from wsreid.data.archives import archives_of
 from wsreid.data.cache import write_atomically
 from wsreid.data.manifest_format import (
     HEADER_KEY,
@@ -17,7 +18,7 @@ from wsreid.data.manifest_format import (
     count_known,
     paths_outside,
 )
-from wsreid.data.records import COLUMNS, ImageRecords, Split
+from wsreid.data.records import COLUMNS, ImageRecords, Split, pieces
 from wsreid.errors import DataError
 
 
@@ -41,6 +42,7 @@ def write_manifest(path: Path, records: ImageRecords, *, source: str, root: Path
             f"{source}: these image paths are not inside the root {root}: {', '.join(map(repr, outside))}. "
             "Paths in lists and dictionaries must be relative to the root, without '..'."
         )
+    archives = archives_of(root, _archive_names(records, file))  # first: hashing many rows takes a while
     ends = np.searchsorted(records.split, np.array(list(Split), np.int8), "right")  # (3,): the splits ascend
     train, query, gallery = np.diff(ends, prepend=0).tolist()
     header = ManifestHeader(
@@ -54,6 +56,8 @@ def write_manifest(path: Path, records: ImageRecords, *, source: str, root: Path
         notes=records.notes,
         problems=records.problems,
         known=count_known(records.pid[:train]),
+        unnamed_problems=records.unnamed_problems,
+        archives=archives,
     )
     schema = SCHEMA.with_metadata({HEADER_KEY: header.to_json()})
     # One batch, so that each column is one stretch of the file and maps to NumPy without a copy.
@@ -71,3 +75,11 @@ def _file_column(records: ImageRecords) -> pa.DictionaryArray:
     if records.file_index is None:
         return names.dictionary_encode()
     return pa.DictionaryArray.from_arrays(pa.array(records.file_index), names)
+
+
+def _archive_names(records: ImageRecords, file: pa.DictionaryArray) -> list[str]:
+    """The files that hold an image as a range of their bytes."""
+    named = np.zeros(len(file.dictionary), bool)
+    for index, offset in zip(pieces(file.indices.to_numpy()), pieces(records.offset), strict=True):
+        named[index[offset >= 0]] = True
+    return [str(name) for name in file.dictionary.filter(pa.array(named)).to_pylist()]

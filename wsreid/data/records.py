@@ -61,6 +61,7 @@ class ImageRecords:
         notes: What a reader of the results must know about the set.
         problems: Files that were left out.
         file_index: Row's position in `file`, `(N,)` int32, where many rows share a file.
+        unnamed_problems: Files that were left out besides those in `problems`, which are of bounded number.
     """
 
     file: Sequence[str]
@@ -76,6 +77,7 @@ class ImageRecords:
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     file_index: NDArray[np.int32] | None = None
+    unnamed_problems: int = 0
 
     def __post_init__(self) -> None:
         for name, dtype in COLUMNS.items():
@@ -92,6 +94,8 @@ class ImageRecords:
         self._check_values()
 
     def _check_values(self) -> None:
+        if self.unnamed_problems < 0:
+            raise ValueError(f"unnamed_problems must be at least 0, got {self.unnamed_problems}")
         if self.file_index is not None and len(self) and not _within(self.file_index, 0, len(self.file) - 1):
             raise ValueError("file_index must lie within file")
         if len(self) and not _within(self.split, min(Split), max(Split)):
@@ -110,6 +114,11 @@ class ImageRecords:
     def __len__(self) -> int:
         """The number N of images."""
         return len(self.pid)
+
+    @property
+    def problem_count(self) -> int:
+        """How many files were left out, named or not."""
+        return len(self.problems) + self.unnamed_problems
 
 
 COLUMNS: Final[dict[str, type[np.signedinteger]]] = {

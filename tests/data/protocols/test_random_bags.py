@@ -59,6 +59,9 @@ def test_warns_when_short_bags_cannot_be_avoided(caplog):
     caplog.clear()
     bags_of(np.arange(20), np.repeat([0, 1], [10, 10]), 2, 2)
     assert not caplog.text
+    bags_of(np.arange(20), np.repeat([0, 1], [10, 10]), 3, 2)
+    assert "data.bags.ids_per_bag is 3, but there are 2 identities" in caplog.text
+    assert "images_per_id" not in caplog.text
 
 
 @pytest.mark.parametrize("n", [1, 2])

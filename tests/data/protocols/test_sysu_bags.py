@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -66,11 +67,9 @@ def test_json_bags_of_some_widths_alone(write):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([entry([2, 4])], "bag bag0000000010: the label 4 is not among the 5 classes"),
-        (
-            [entry([2], images=["0000000009/*"])],
-            "bag bag0000000010: the data set has no images in the training folder 9",
-        ),
+        ([entry([2, 4])], "each of its 1 bags of 1 or 2 or 3 folders names .*bag0000000010, which names folder 4"),
+        ([entry([2], images=["0000000009/*"])], "bag0000000010, which names folder 9"),
+        ([entry([2]), entry([2, 4], images=["0000000002/*", "x"])], "whole folders"),  # malformed, not absent
         ([entry([2], images=["0000000002/000001.jpg"])], "whole folders"),
         ([entry([2], images=["../x/*"])], "whole folders"),
         ([entry([2], images=[])], "BagImages"),
@@ -87,6 +86,23 @@ def test_refuses_what_does_not_fit(write, content, says):
     with pytest.raises(DataError, match=says) as caught:
         bags_of(path, widths=(1, 2, 3))
     assert str(path) in str(caught.value)
+
+
+def test_a_partial_download_has_the_bags_whose_folders_are_all_there(write, caplog):
+    whole, other = entry([1, 2], "bag1"), entry([8], "bag2")
+    by_label, by_images = entry([2, 4], "bag3", ["0000000002/*"] * 2), entry([2], "bag4", ["0000000009/*"])
+    ignored = entry([4, 6, 7], "bag5")
+    path = write([whole, by_label, by_images, other, ignored])
+    bags = bags_of(path, widths=(1, 2))
+    assert bags.bag_id.tolist() == [1, 2]
+    assert [bags.candidates(b).tolist() for b in (0, 1)] == [[0, 1], [4]]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "2 of 4 bags of bag_level_label.json name folders that are not here and are left out" in record.message
+    assert "the first is bag3, which names folder 4" in record.message
+    caplog.clear()
+    bags_of(write([whole, other]), widths=(1, 2))
+    assert not caplog.records
 
 
 @given(

@@ -210,3 +210,32 @@ def test_tars_in_folders_are_found_and_folders_of_images_not_searched(root):
     part(root / "sysu_train_set_all" / "0000000005", 3, only(12))
     records = SYSU30k().index(root)
     assert records.identities.tolist() == [1, 2]
+
+
+def test_all_problems_are_counted_though_the_first_are_named(root):
+    bad = {f"sysu_train_set_all/0000000001/bad{number}.jpg": b"text" for number in range(250)}
+    part(root, 1, TRAIN | bad | {f"elsewhere/{number}.jpg": JPEG for number in range(3)})
+    records = SYSU30k().index(root)
+    assert len(records.problems) == 101
+    assert records.problem_count == 253
+
+
+def test_a_tar_that_links_lead_to_counts_once(root):
+    tar = part(root / "parts", 1, only(1))
+    (root / "loop").symlink_to(root)
+    (root / "parts" / "loop").symlink_to("..")
+    (root / "again").symlink_to("parts")
+    (root / "another.tar").symlink_to(tar)
+    (root / "deep" / "deeper").mkdir(parents=True)
+    (root / "deep" / "deeper" / "hard.tar").hardlink_to(part(root / "second", 2, only(2)))
+    records = SYSU30k().index(root)
+    assert len(records.file) == 2
+    assert not any("comes again later" in note for note in records.notes)
+    assert len(records) == 4
+
+
+def test_a_tar_is_named_by_its_own_place_rather_than_by_a_link(root):
+    part(root / "parts", 1, only(1))
+    (root / "a").symlink_to("parts")
+    (root / "a.tar").symlink_to("parts/sysu_train_set_all_part1.tar")
+    assert list(SYSU30k().index(root).file) == ["parts/sysu_train_set_all_part1.tar"]

@@ -94,7 +94,13 @@ def _owners(chunks: NDArray[np.int64], ids_per_bag: int, rng: np.random.Generato
     """Deals chunks `(I,)` of each identity; the bag of each, identity after identity, `(sum of chunks,)`."""
     bags = deal(chunks, ids_per_bag, rng)
     short = sum(len(bag) < ids_per_bag for bag in bags)
-    if short > 1:
+    if len(chunks) < ids_per_bag:
+        _log.warning(
+            "data.bags.ids_per_bag is %d, but there are %d identities to put into bags: no bag holds more than these.",
+            ids_per_bag,
+            len(chunks),
+        )
+    elif short > 1:
         _log.warning(
             "%d of %d bags hold fewer than %d identities: some identities have too many images for the others to "
             "keep up. Raise data.bags.images_per_id to even this out.",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsreid.data.bag_draft import BagDraft
+from wsreid.data.protocols.sysu_labels import read_bag_labels
 from wsreid.errors import DataError
 
-_BAG_ID: Final = re.compile(r"bag(\d{1,18})", re.ASCII)
-_FOLDER: Final = re.compile(r"(\d{1,18})/\*", re.ASCII)
+_log = logging.getLogger(__name__)
 
 
 def sysu_bags(
@@ -33,10 +31,9 @@ def sysu_bags(
         folder: Folder number of each row, `(N,)`; the rows of a folder follow each other.
         identities: Training identities, ascending, `(C,)`; the position is the class index. A folder's number is the
             identity that it is named after, though not all its images need show that one.
-        label_file: SYSU-30k's bag_level_label.json: a list of
-            `{"BagLabel": [2, 3], "BagID": "bag0000000010", "BagImages": ["0000000002/*", "0000000003/*"]}`.
-            None: sliding windows over the folders, one of each width around each folder; at the ends they are
-            clamped, so they hold fewer folders there.
+        label_file: SYSU-30k's bag_level_label.json, see `read_bag_labels`. Its bags that name a folder without images
+            here are left out, with a warning: a download may be partial. None: sliding windows over the folders, one of
+            each width around each folder; at the ends they are clamped, so they hold fewer folders there.
         widths: Folders in a bag: of the sliding windows to make, or of the file's bags to take (as many as the bag's
             list has entries, the clamped ends' repetitions counted).
 
@@ -44,7 +41,7 @@ def sysu_bags(
         The bags, in the order of the file; a folder named twice in one bag is taken once.
 
     Raises:
-        DataError: The file is not as described, or names a label or folder that the data set does not have.
+        DataError: The file is not as described, or none of its bags is left.
     """
     first = np.append(0, np.flatnonzero(folder[1:] != folder[:-1]) + 1)
     numbers = folder[first].astype(np.int64)
@@ -78,50 +75,31 @@ def _listed(widths: Sequence[int]) -> str:
 
 
 def _from_json(path: Path, place: dict[int, int], classes: dict[int, int], widths: Sequence[int]) -> Iterable[_Bag]:
-    try:
-        bags = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} cannot be read as JSON: {error}. Fetch the file again, or remove it for windows."
-        ) from error
-    if not isinstance(bags, list) or not bags:
-        raise DataError(f"{path} must hold a list of bags, as SYSU-30k releases it. Fetch the file again.")
-    for number, bag in enumerate(bags):
-        where = f"{path}, bag {number}"
-        if not isinstance(bag, dict) or not {"BagLabel", "BagID", "BagImages"} <= bag.keys():
-            raise DataError(f"{where}: needs the keys BagLabel, BagID and BagImages. Fetch the file again.")
-        name, labels, images = bag["BagID"], bag["BagLabel"], bag["BagImages"]
-        match = _BAG_ID.fullmatch(name) if isinstance(name, str) else None
-        if match is None:
-            raise DataError(f"{where}: BagID must read like bag0000000010, got {name!r}. Mend the entry.")
-        where = f"{path}, bag {name}"
-        if not isinstance(labels, list) or not labels or not all(type(label) is int for label in labels):
-            raise DataError(f"{where}: BagLabel must be a list of whole numbers, got {labels!r}. Mend the entry.")
-        if not isinstance(images, list) or not images:
-            raise DataError(f"{where}: BagImages must be a list of folders like 0000000002/*, got {images!r}.")
-        if len(images) not in widths:
+    taken = left_out = 0
+    first = ""
+    here = place.keys() & classes.keys()
+    for bag in read_bag_labels(path):
+        if len(bag.folders) not in widths:
             continue
-        for label in labels:
-            if label not in classes:
-                raise DataError(
-                    f"{where}: the label {label} is not among the {len(classes)} classes of the data set. "
-                    f"Fetch the training folder of that number, or remove the bag from the file."
-                )
-        folders = [_folder(image, where) for image in images]
-        for folder in folders:
-            if folder not in place:
-                raise DataError(
-                    f"{where}: the data set has no images in the training folder {folder}. "
-                    f"Fetch that folder, or remove the bag from the file."
-                )
-        yield int(match[1]), sorted({classes[x] for x in labels}), sorted({place[x] for x in folders})
-
-
-def _folder(image: object, where: str) -> int:
-    match = _FOLDER.fullmatch(image) if isinstance(image, str) else None
-    if match is None:
-        raise DataError(f"{where}: BagImages must name whole folders like 0000000002/*, got {image!r}. Mend the entry.")
-    return int(match[1])
+        taken += 1
+        if absent := bag.absent(here):
+            left_out += 1
+            first = first or f"the first is {bag.name}, which names folder {absent[0]}"
+        else:
+            yield bag.number, sorted({classes[x] for x in bag.labels}), sorted({place[x] for x in bag.folders})
+    if taken and left_out == taken:
+        raise DataError(
+            f"{path}: each of its {taken:,} bags of {_listed(widths)} folders names a training folder that is not here "
+            f"({first}). Fetch the folders, or remove the file for windows."
+        )
+    if left_out:
+        _log.warning(
+            "%s of %s bags of %s name folders that are not here and are left out; %s.",
+            f"{left_out:,}",
+            f"{taken:,}",
+            path.name,
+            first,
+        )
 
 
 def _draft(bags: Iterable[_Bag], bounds: NDArray[np.int64]) -> BagDraft:

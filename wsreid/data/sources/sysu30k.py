@@ -79,7 +79,8 @@ class SYSU30k(Source):
             why = "; ".join((*report.notes, *map(str, report.problems[:3])))
             raise DataError(f"sysu30k: no image in {root}. {why} {self.where}")
         labels = find_bag_labels(root)
-        if labels is not None and (line := bag_labels_note(labels, PUBLISHED[self.name].bags)) is not None:
+        here = np.unique(train.number).tolist()
+        if labels is not None and (line := bag_labels_note(labels, PUBLISHED[self.name].bags, here)) is not None:
             report.note(line)
         records = sysu_records(train, tests, report)
         return compared(records, self.name, {**counted(records), WHOLE: SplitCount(len(records), None)})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +54,7 @@ def find_layout(root: Path, where: str) -> Layout:
     """
     train = _first(root, _TRAIN, _holds_train_folders)
     query, gallery = (_first(root, [_join(test, split) for test in _TEST], Path.is_dir) for split in _SPLITS)
-    tars = tuple(sorted(_tars(root, _TAR_DEPTH), key=_in_order))
+    tars = tuple(sorted(_tars(root), key=_in_order))
     if train is None and query is None and gallery is None and not tars:
         raise DataError(
             f"sysu30k: {root} has no folders named by ten digits (0000000001, ...) in {_listed(_TRAIN)}, no folders "
@@ -76,15 +78,38 @@ def train_folders(train: Path) -> dict[int, Path]:
     return {int(f.name): f for f in subfolders(train) if TRAIN_FOLDER.fullmatch(f.name) and int(f.name)}
 
 
-def _tars(folder: Path, depth: int) -> Iterator[Path]:
-    """The tars in a folder and in those inside, the folders of images left out: they hold millions of files."""
-    for path in folder.iterdir():
-        if path.name.startswith("."):
+def _tars(root: Path) -> Iterator[Path]:
+    """The tars in a folder and in those inside, each once, whatever links lead to it.
+
+    The folders of images are left out: they hold millions of files. Links come last, so that a tar is named by its own
+    place if that is found.
+    """
+    tars: set[tuple[int, int]] = set()
+    depths: dict[tuple[int, int], int] = {}  # how far below each folder was searched
+    waiting, linked = deque([(root, _TAR_DEPTH)]), deque[tuple[Path, int]]()
+    while waiting or linked:
+        path, depth = (waiting or linked).popleft()
+        status = path.stat()
+        place = (status.st_dev, status.st_ino)
+        if not stat.S_ISDIR(status.st_mode):
+            if place not in tars:
+                tars.add(place)
+                yield path
             continue
-        if path.suffix.lower() == ".tar" and path.is_file():
-            yield path
-        elif depth > 1 and not (path.name[:1].isdecimal() or path.name in _SPLITS) and path.is_dir():
-            yield from _tars(path, depth - 1)
+        if depths.get(place, 0) >= depth:
+            continue
+        depths[place] = depth
+        for inside in sorted(path.iterdir()):
+            if _is_tar(inside) or (depth > 1 and _may_hold_tars(inside)):
+                (linked if inside.is_symlink() else waiting).append((inside, depth - 1))
+
+
+def _is_tar(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() == ".tar" and path.is_file()
+
+
+def _may_hold_tars(path: Path) -> bool:
+    return not (path.name.startswith(".") or path.name[:1].isdecimal() or path.name in _SPLITS) and path.is_dir()
 
 
 def _in_order(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -56,5 +56,6 @@ def sysu_records(train: TrainRows, tests: Mapping[Split, list[TestImage]], repor
         identities=classes.astype(np.int64),
         notes=tuple(notes),
         problems=report.problems,
+        unnamed_problems=report.problem_count - len(report.problems),
         file_index=file if report.tars else None,
     )

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from wsreid.data.protocols.sysu_labels import read_bag_labels
 from wsreid.data.records import Problem
 from wsreid.data.tars.findings import Findings, Kind
+from wsreid.errors import DataError
 
 _MOST: Final = 1000
+_NUMBERS: Final = 5
 
 
 class Report:
@@ -59,13 +62,41 @@ class Report:
         )
         return (*self._problems, *inside)
 
+    @property
+    def problem_count(self) -> int:
+        """How many files are left out, named among the problems or not."""
+        inside = (count for found in self.findings for kind, count in found.counts.items() if not kind.harmless)
+        return len(self._problems) + self._more + sum(inside)
 
-def bag_labels_note(path: Path, published: int | None) -> str | None:
-    """How the number of bags in bag_level_label.json differs from the published one; None if it does not.
+
+def bag_labels_note(path: Path, published: int | None, folders: Iterable[int] | None = None) -> str | None:
+    """What is to be said of bag_level_label.json; None if it is whole, and as published.
 
     Args:
         path: The file.
-        published: Bags of the whole set.
+        published: Bags of the whole set; None = not known.
+        folders: Numbers of the training folders that have images; None = not looked at.
+
+    Returns:
+        That it is broken, how its number of bags differs from the published one, and which folders its bags name that
+        are not there.
     """
-    found = path.read_bytes().count(b'"BagID"')
-    return None if found == published else f"{path.name}: {found:,} bags, published are {published:,}"
+    here = None if folders is None else set(folders)
+    bags = partial = 0
+    absent: set[int] = set()
+    try:
+        for bag in read_bag_labels(path):
+            bags += 1
+            if here is not None and (lacking := bag.absent(here)):
+                partial += 1
+                absent.update(lacking)
+    except DataError as error:
+        return str(error)
+    said = [] if published in (None, bags) else [f"{bags:,} bags, published are {published:,}"]
+    if absent:
+        numbers = [*map(str, sorted(absent)[:_NUMBERS]), *(["..."] if len(absent) > _NUMBERS else [])]
+        said.append(
+            f"{partial:,} of {bags:,} bags name {len(absent):,} training folders that are not here: "
+            f"{', '.join(numbers)}"
+        )
+    return f"{path.name}: {'; '.join(said)}" if said else None
