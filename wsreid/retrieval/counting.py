@@ -182,13 +182,8 @@ def _tiles(
 def _block_counts(block: QueryBlock, placings: Sequence[Placing], compared: int) -> Counts:
     sums = [placing.sums() for placing in placings]
     passes, ties = (torch.stack(parts).sum(dim=0) for parts in zip(*sums, strict=True))  # (T, M + R) -> (M + R,)
-    row, offset = block.thresholds.row, block.thresholds.offset
-    mine = torch.arange(len(row), device=row.device) + row  # (M,) bin of each match
-    last = offset[1:][row] + row  # (M,) last bin of its query
-    running = passes.cumsum(0)
     return Counts(
-        running[last] - running[mine],
-        ties.cumsum(0)[mine],
+        *block.thresholds.counts(passes, ties),
         sum(placing.doubts.rechecked for placing in placings),
         sum(placing.doubled for placing in placings),
         compared * block.rows,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.checks import check_choice, check_finite, check_positive
+from wsreid.retrieval.checks import check_choice, check_finite, check_positive, check_similarity
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.features import Array, Features, FeatureTable, Metric
 from wsreid.retrieval.group import Alone, Group
@@ -208,7 +208,7 @@ def _check_changed(
 
 
 def _check_options(metric: str, ties: str, max_rank: int, topk: int | None, memory_mb: int, seed: int) -> None:
-    check_choice("metric", metric, get_args(Metric))
+    check_similarity(metric)
     check_choice("ties", ties, get_args(Ties))
     for name, number in (("max_rank", max_rank), ("memory_mb", memory_mb)):
         check_positive(name, number)

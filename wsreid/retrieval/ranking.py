@@ -102,15 +102,10 @@ def counts_of_pairs(thresholds: Thresholds, query: Tensor, scores: Tensor) -> tu
     Returns:
         Two `(M,)` long tensors.
     """
-    row = thresholds.row
-    bins = len(row) + len(thresholds.offset) - 1
+    bins = len(thresholds.scores) + len(thresholds.offset) - 1
     passed, tied = thresholds.place(query, scores)
     passes = torch.bincount(passed + query, minlength=bins)
-    ties = passes - torch.bincount(tied + query, minlength=bins)
-    mine = torch.arange(len(row), device=row.device) + row  # (M,) bin of each match
-    last = thresholds.offset[1:][row] + row  # (M,) last bin of its query
-    running = passes.cumsum(0)
-    return running[last] - running[mine], ties.cumsum(0)[mine]
+    return thresholds.counts(passes, passes - torch.bincount(tied + query, minlength=bins))
 
 
 def sum_counts(counts: Counts, group: Group) -> Counts:

@@ -84,6 +84,22 @@ class Thresholds:
         filled[torch.arange(len(row), device=row.device) + row] = values
         return filled
 
+    def counts(self, passes: Tensor, ties: Tensor) -> tuple[Tensor, Tensor]:
+        """What lies above each score and what ties with it.
+
+        Args:
+            passes: How many pass just the first a scores of a query, in its bin a, `(M + R,)` long.
+            ties: +1 in the bin of the first score that something ties with, -1 in that behind the last, `(M + R,)`.
+
+        Returns:
+            Two `(M,)` long tensors.
+        """
+        row = self.row
+        mine = torch.arange(len(row), device=row.device) + row  # (M,) bin of each match
+        last = self.offset[1:][row] + row  # (M,) last bin of its query
+        running = passes.cumsum(0)
+        return running[last] - running[mine], ties.cumsum(0)[mine]
+
     def place_within(self, row: Tensor, score: Tensor, bound: Tensor | float, start: Tensor) -> tuple[Tensor, Tensor]:
         """Places scores that are known up to a bound.
 

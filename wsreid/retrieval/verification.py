@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 import torch
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.checks import check_choice, check_positive
+from wsreid.retrieval.checks import check_positive, check_similarity
 from wsreid.retrieval.errors import NoMatchError
 from wsreid.retrieval.features import Array, Features, Metric
 from wsreid.retrieval.group import Alone, Group, together
@@ -168,7 +167,7 @@ def _genuine_scores(given: Inputs, pairs: Pairs, bins: Bins, memory: int) -> Flo
 
 
 def _check_options(metric: str, rates: Sequence[float], bins: int, memory_mb: int) -> None:
-    check_choice("metric", metric, get_args(Metric))
+    check_similarity(metric)
     for rate in rates:
         if not 0 < rate < 1:
             raise ConfigError(f"rates: {rate} is no false positive rate; expected shares between 0 and 1.")
