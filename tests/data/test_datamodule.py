@@ -165,8 +165,23 @@ def test_use_gives_the_method_what_it_needs(market_root):
     assert all(len(set(b.truth.ids.tolist())) == 4 and len(b) == 8 for b in batches)
     assert {r for b in batches for r in b.row.tolist()} <= set(data.train_rows.tolist())
     assert abs(sum(len(b) for b in batches) - bag_images) <= 4
+
+
+def test_pairs_by_label_are_not_drawn_from_bags_that_change(market_root):
+    data = module(market_root, redraw_bags=True)
     with pytest.raises(ConfigError, match="share a label"):
         data.use(Needs(shared_label_pairs=True))
+
+
+def test_a_pass_over_the_training_images_reads_each_once_or_a_sample_of_the_epoch(market_root):
+    data = module(market_root)
+    every = [r for b in data.epoch_pass_dataloader(None, 0) for r in b.row.tolist()]
+    assert every == data.train_rows.tolist()
+    first, again, later = ([r for b in data.epoch_pass_dataloader(9, e) for r in b.row.tolist()] for e in (0, 0, 1))
+    assert first == again == sorted(set(first))
+    assert len(first) == len(later) == 9
+    assert first != later
+    assert set(first) <= set(every)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -29,7 +29,7 @@ from wsreid.data.loader import batch_loader
 from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split
 from wsreid.data.needs import Needs
-from wsreid.data.preparation import prepared_bags, prepared_manifest, rows_to_train_on
+from wsreid.data.preparation import prepared_bags, prepared_manifest, rows_to_train_on, sampled_rows
 from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.data.resumable_loader import ResumableLoader
 from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
@@ -239,8 +239,8 @@ class BagDataModule(pl.LightningDataModule):
         Raises:
             ConfigError: The data cannot give it.
         """
-        if needs.shared_label_pairs:
-            raise ConfigError("no sampler of this datamodule pairs bags that share a label")
+        if needs.shared_label_pairs and self.redraw_bags:
+            raise ConfigError("data.redraw_bags: the method pairs bags that share a label, and bags are drawn anew")
         self.needs = needs
 
     def prepare_data(self) -> None:
@@ -319,6 +319,10 @@ class BagDataModule(pl.LightningDataModule):
         dataset = BagDataset(self.manifest, EvalTransform(self.height, self.width))
         rank, world_size = self._rank
         return self._loader(dataset, WholeBagSampler(self.bags, self.eval_batch_size, rank, world_size))
+
+    def epoch_pass_dataloader(self, limit: int | None, epoch: int) -> DataLoader[EvalBatch]:
+        """Training images without augmentation, each once; with a limit, a sample of an epoch by the run's seed."""
+        return self._eval_loader(sampled_rows(self.train_rows, limit, self.seed, epoch))
 
     def on_before_batch_transfer(self, batch: _Batch, dataloader_idx: int) -> _Batch:
         """Counts the images that the batch had to leave out.

@@ -17,6 +17,7 @@ from wsreid.data.bags import Bags
 from wsreid.data.cache import build_once, cache_dir
 from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split, write_manifest
+from wsreid.data.seeding import stream
 from wsreid.data.sources.base import Source
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,13 @@ def rows_to_train_on(manifest: Manifest, held_out: NDArray[np.int64]) -> NDArray
     if not len(held_out):
         return rows
     return np.delete(rows, held_out - manifest.row_range(Split.TRAIN).start)
+
+
+def sampled_rows(rows: NDArray[np.int64], limit: int | None, seed: int, epoch: int) -> NDArray[np.int64]:
+    """At most `limit` of some manifest rows `(N,)`, drawn anew for each epoch, ascending; None = all of them."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return np.sort(stream("rows of an epoch", seed, epoch).choice(rows, limit, replace=False, shuffle=False))
 
 
 def _key(*parts: str) -> str:

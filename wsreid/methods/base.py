@@ -1,6 +1,8 @@
 """The base of all methods: it owns the network, the step, the optimiser, the logging and the scoring features."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypedDict
 
 import lightning.pytorch as pl
@@ -10,11 +12,15 @@ from torch import Tensor, nn
 
 from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.needs import Needs
+from wsreid.data.seeding import stream
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels, candidate_softmax, most_probable
+from wsreid.methods.ema import Follower
+from wsreid.methods.epoch_pass import EmbeddedRows, embed_training_rows
+from wsreid.methods.member_table import MemberTable
 from wsreid.methods.optimisation import OptimizerFactory, SchedulerFactory, build_schedule, parameter_groups
 from wsreid.methods.outputs import BagOutputs
-from wsreid.models import build_network
+from wsreid.models import EmbeddingNet, build_network
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +59,22 @@ class Method(pl.LightningModule):
     """
 
     needs: ClassVar[Needs] = Needs()
-    """What the method asks of the datamodule."""
+    """What the method asks of the datamodule, and of this base."""
+
+    search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType({})
+    """Values that tuning tries, by option: `python -m wsreid study` draws as many trials from them for each method."""
+
+    table: MemberTable
+    """With `needs.member_table`: a distribution over the candidates for each member, uniform until written."""
+
+    follower: Follower
+    """With `needs.ema`, made by `follow`: the slow copy of network and classifiers."""
+
+    epoch_pass_limit: int | None = None
+    """With `needs.epoch_pass`: most images that a pass looks at; None = all."""
+
+    latest_labels: PseudoLabels | None
+    """What `pseudo_labels` said of the latest training batch, for diagnostics."""
 
     mean: Tensor
     std: Tensor
@@ -101,6 +122,10 @@ class Method(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)  # (3,) -> (3, 1, 1)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self._warned_tiny = False
+        self._followed_step = 0
+        self.latest_labels = None
+        if self.needs.member_table:
+            self.table = MemberTable()
 
     # what a method writes
 
@@ -137,7 +162,39 @@ class Method(pl.LightningModule):
         """The forward pass of training: the first view. A method with more views calls `view_outputs` on each."""
         return self.view_outputs(batch.images[0])  # (V, N, 3, H, W) -> (N, 3, H, W)
 
+    def epoch_features(self, embedded: EmbeddedRows) -> None:
+        """With `needs.epoch_pass`: looks at the features of the training set before each epoch.
+
+        What is kept of them must go into checkpoints (`on_save_checkpoint`): a resume in the middle of an epoch does
+        not pass over the set again.
+
+        Args:
+            embedded: The same on each process.
+        """
+
     # what the base does
+
+    def follow(self, decay: float) -> None:
+        """Makes `follower`; to be called at the end of `__init__` by a method with `needs.ema`.
+
+        Args:
+            decay: Share that the average keeps in each step.
+        """
+        self.follower = Follower(self.network, self.classifiers, decay)
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Random numbers for one purpose in one step: the same whenever a run with this seed gets there.
+
+        Args:
+            purpose: What they are for; two purposes never share numbers.
+
+        Returns:
+            A generator on the CPU.
+        """
+        trainer = self._trainer
+        seed = 0 if trainer is None else int(getattr(getattr(trainer, "datamodule", None), "seed", 0))
+        at = (0, 0) if trainer is None else (trainer.global_step, trainer.global_rank)
+        return torch.Generator().manual_seed(int(stream(purpose, seed, *at).integers(2**62)))
 
     def view_outputs(self, images: Tensor) -> BagOutputs:
         """Network features and class logits.
@@ -148,13 +205,21 @@ class Method(pl.LightningModule):
         Returns:
             Logits in float32, computed outside autocast: pseudo labels compare them.
         """
-        network = self.network(self.normalise(images))
+        return self._outputs_of(self.network, self.classifiers, images)
+
+    @torch.no_grad()
+    def follower_outputs(self, images: Tensor) -> BagOutputs:
+        """The same from `follower`, without gradient."""
+        return self._outputs_of(self.follower.network, self.follower.classifiers, images)
+
+    def _outputs_of(self, network: EmbeddingNet, classifiers: nn.ModuleList, images: Tensor) -> BagOutputs:
+        found = network(self.normalise(images))
         with torch.autocast(images.device.type, enabled=False):
             logits = tuple(
                 classifier(head.to(classifier.weight.dtype)).float()  # (N, D_h) -> (N, C)
-                for classifier, head in zip(self.classifiers, network.heads, strict=True)
+                for classifier, head in zip(classifiers, found.heads, strict=True)
             )
-        return BagOutputs(logits=logits, network=network)
+        return BagOutputs(logits=logits, network=found)
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 images `(N, 3, H, W)` as the network takes them, in the network's floating point type."""
@@ -210,6 +275,8 @@ class Method(pl.LightningModule):
         outputs = self.outputs(batch)
         with torch.autocast(self.device.type, enabled=False):
             terms = self.losses(batch, outputs)
+            with torch.no_grad():
+                self.latest_labels = self.pseudo_labels(batch, outputs)
         loss = torch.stack([term.float() for term in terms.values()]).sum()  # (T,) -> ()
         if not torch.isfinite(loss):
             self._refuse(terms)
@@ -226,6 +293,33 @@ class Method(pl.LightningModule):
             f"the loss is not finite at step {self.global_step}: {', '.join(bad) or 'the sum of the terms'}. "
             "Lower --model.lr, add --model.warmup_epochs, or use --trainer.precision 32"
         )
+
+    def on_train_epoch_start(self) -> None:
+        """Passes over the training set where the method needs it."""
+        if self.needs.epoch_pass:
+            self.epoch_features(embed_training_rows(self, self.epoch_pass_limit))
+
+    def on_train_batch_end(self, outputs: object, batch: BagBatch, batch_idx: int) -> None:
+        """Lets the follower follow, once for each step of the optimiser."""
+        if self.needs.ema and self.global_step != self._followed_step:
+            self._followed_step = self.global_step
+            self.follower.follow(self.network, self.classifiers)
+
+    def on_train_epoch_end(self) -> None:
+        """Brings the processes' tables together."""
+        if self.needs.member_table:
+            self.table.sync()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the table."""
+        if self.needs.member_table:
+            checkpoint["member_table"] = self.table.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the table."""
+        self._followed_step = int(checkpoint.get("global_step", 0))
+        if self.needs.member_table and "member_table" in checkpoint:
+            self.table.load_state_dict(checkpoint["member_table"])
 
     def validation_step(self, batch: EvalBatch, batch_idx: int, dataloader_idx: int = 0) -> EvalOutputs:
         """Features of queries (loader 0) or gallery (loader 1)."""
