@@ -1,4 +1,4 @@
-"""A network that follows the trained one slowly: mean teacher (arXiv:1703.01780), momentum encoder (arXiv:1911.05722)."""
+"""A network that follows the trained one slowly: mean teacher, arXiv:1703.01780; momentum encoder, arXiv:1911.05722."""
 
 from __future__ import annotations
 
