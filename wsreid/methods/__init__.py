@@ -8,9 +8,11 @@ from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.methods.oracle import Oracle
 from wsreid.methods.outputs import BagOutputs
+from wsreid.methods.proden import PRODEN
 
 __all__ = [
     "DGL",
+    "PRODEN",
     "BagCE",
     "BagOutputs",
     "EvalOutputs",

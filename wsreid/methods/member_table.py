@@ -78,6 +78,20 @@ class MemberTable:
         total = found.sum(1, keepdim=True)  # (N, L) -> (N, 1)
         return torch.where(total > 0, found / total.clamp(min=1e-6), uniform)
 
+    def written(self, member: Tensor) -> Tensor:
+        """Which members have an entry of their own.
+
+        Args:
+            member: `(N,)` long; -1 = no member.
+
+        Returns:
+            `(N,)` bool, on the CPU.
+        """
+        at = member.cpu()
+        found = (at >= 0) & (at < len(self))  # (N,)
+        found[found.clone()] = (self._values[at[found]] != 0).any(1)
+        return found
+
     def put(self, member: Tensor, values: Tensor) -> None:
         """Writes entries.
 
