@@ -7,6 +7,7 @@ from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.methods.oracle import Oracle
+from wsreid.methods.oraclebag import OracleBag
 from wsreid.methods.outputs import BagOutputs
 from wsreid.methods.proden import PRODEN
 
@@ -21,5 +22,6 @@ __all__ = [
     "LabelRefineCallback",
     "Method",
     "Oracle",
+    "OracleBag",
     "label_refine",
 ]
