@@ -3,6 +3,7 @@
 from wsreid.inference.argmax import candidate_argmax, candidate_softmax, most_probable
 from wsreid.inference.greedy import greedy_balanced, greedy_balanced_bag
 from wsreid.inference.pseudo_labels import PseudoLabels
+from wsreid.inference.random_candidate import hashed_uniform, random_candidate
 
 __all__ = [
     "PseudoLabels",
@@ -10,5 +11,7 @@ __all__ = [
     "candidate_softmax",
     "greedy_balanced",
     "greedy_balanced_bag",
+    "hashed_uniform",
     "most_probable",
+    "random_candidate",
 ]

@@ -2,6 +2,7 @@
 
 from wsreid.methods.bagce import BagCE
 from wsreid.methods.base import EvalOutputs, Method
+from wsreid.methods.cc import CC
 from wsreid.methods.dgl import DGL
 from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
@@ -10,10 +11,14 @@ from wsreid.methods.oracle import Oracle
 from wsreid.methods.oraclebag import OracleBag
 from wsreid.methods.outputs import BagOutputs
 from wsreid.methods.proden import PRODEN
+from wsreid.methods.randomcandidate import RandomCandidate
+from wsreid.methods.rc import RC
 
 __all__ = [
+    "CC",
     "DGL",
     "PRODEN",
+    "RC",
     "BagCE",
     "BagOutputs",
     "EvalOutputs",
@@ -23,5 +28,6 @@ __all__ = [
     "Method",
     "Oracle",
     "OracleBag",
+    "RandomCandidate",
     "label_refine",
 ]
