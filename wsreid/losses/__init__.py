@@ -6,6 +6,7 @@ from wsreid.losses.cross_entropy import (
     smoothed_cross_entropy,
 )
 from wsreid.losses.dgl import graph_loss, pairwise_loss, unary_loss
+from wsreid.losses.leveraged_weighted import leveraged_weighted_loss
 from wsreid.losses.partial_label import classifier_consistent_loss, weighted_candidate_cross_entropy
 from wsreid.losses.triplet import batch_hard_triplet_loss
 from wsreid.losses.weak_triplet import shares_candidate, weak_triplet_loss
@@ -16,6 +17,7 @@ __all__ = [
     "candidate_cross_entropy",
     "classifier_consistent_loss",
     "graph_loss",
+    "leveraged_weighted_loss",
     "pairwise_loss",
     "shares_candidate",
     "smoothed_cross_entropy",

@@ -7,6 +7,7 @@ from wsreid.methods.dgl import DGL
 from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
+from wsreid.methods.lws import LWS
 from wsreid.methods.oracle import Oracle
 from wsreid.methods.oraclebag import OracleBag
 from wsreid.methods.outputs import BagOutputs
@@ -17,6 +18,7 @@ from wsreid.methods.rc import RC
 __all__ = [
     "CC",
     "DGL",
+    "LWS",
     "PRODEN",
     "RC",
     "BagCE",
