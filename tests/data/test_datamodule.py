@@ -277,6 +277,36 @@ def test_does_not_resume_an_epoch_that_was_drawn_otherwise(market_root, tmp_path
     trainer(tmp_path).fit(Tiny(), datamodule=data, ckpt_path=tmp_path / f"step={steps}.ckpt")  # an epoch's end
 
 
+def paired(root, **options):
+    data = module(root, **options)
+    data.use(Needs(shared_label_pairs=True))
+    return data
+
+
+def test_resumes_in_the_middle_of_an_epoch_of_pairs(market_root, tmp_path):
+    each_step = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    whole = Tiny()
+    checkpoints = {"enable_checkpointing": True, "callbacks": [each_step]}
+    trainer(tmp_path, **checkpoints).fit(whole, datamodule=paired(market_root))
+    plain = Tiny()
+    trainer(tmp_path).fit(plain, datamodule=module(market_root))
+    assert [len(whole.train_rows[e]) for e in (0, 1)] == [len(plain.train_rows[e]) for e in (0, 1)]
+    for epoch in (0, 1):
+        rows = [sorted(r for batch in run.train_rows[epoch] for r in batch) for run in (whole, plain)]
+        assert rows[0] == rows[1]
+    resumed = Tiny()
+    trainer(tmp_path).fit(resumed, datamodule=paired(market_root), ckpt_path=tmp_path / "step=2.ckpt")
+    assert resumed.train_rows[0] == whole.train_rows[0][2:]
+    assert resumed.train_rows[1] == whole.train_rows[1]
+    with pytest.raises(ConfigError, match=r"data\.draw was bags, in pairs that share a label, is bags"):
+        trainer(tmp_path).fit(Tiny(), datamodule=module(market_root), ckpt_path=tmp_path / "step=2.ckpt")
+
+
+def test_one_bag_a_batch_holds_no_pair(market_root):
+    with pytest.raises(ConfigError, match=r"data\.bags_per_batch is 1"):
+        paired(market_root, bags_per_batch=1)
+
+
 @pytest.mark.parametrize("options", [{"val_fraction": 0.0}])
 def test_fit_without_validation(market_root, tmp_path, options, caplog):
     caplog.set_level(logging.INFO)

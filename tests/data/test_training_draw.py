@@ -4,6 +4,7 @@ import pytest
 from wsreid.data.bag_settings import BagSettings
 from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split, write_manifest
+from wsreid.data.samplers import PairedBagSampler
 from wsreid.data.samplers.folder_sampler import FolderSampler
 from wsreid.data.sources import SYSU30k
 from wsreid.data.training_draw import TrainingDraw
@@ -27,6 +28,35 @@ def test_described_names_what_counts():
     draw = TrainingDraw(**SIZES)
     assert draw.described(True) == {"data.draw": "bags", **{f"data.{name}": size for name, size in SIZES.items()}}
     assert draw.described(False).keys() == {"data.draw", "data.bags_per_batch", "data.images_per_bag"}
+
+
+def test_described_says_that_bags_are_paired():
+    draw = TrainingDraw(**SIZES)
+    assert draw.described(False, True) == draw.described(False) | {"data.draw": "bags, in pairs that share a label"}
+
+
+def test_in_pairs(market):
+    bags = make_bags(market, BagSettings(), market.rows(Split.TRAIN))
+    sampler = TrainingDraw(**SIZES).by_bag(market, bags, 5, 0, 1, paired=True)
+    assert isinstance(sampler, PairedBagSampler)
+    assert sorted(b for plan in sampler for b in plan.bag_id.tolist()) == sorted(bags.bag_id.tolist())
+
+
+@pytest.mark.parametrize(
+    ("options", "redrawn", "named"),
+    [
+        ({}, True, r"data\.redraw_bags"),
+        ({"draw": "folders"}, False, r"data\.draw folders"),
+        ({"bags_per_batch": 1}, False, r"data\.bags_per_batch is 1"),
+    ],
+)
+def test_refuses_pairs(market, options, redrawn, named):
+    bags = make_bags(market, BagSettings(), market.rows(Split.TRAIN))
+    draw = TrainingDraw(**SIZES | options)
+    with pytest.raises(ConfigError, match=named):
+        draw.check_pairs(redrawn)
+    with pytest.raises(ConfigError, match=named):
+        draw.by_bag(market, bags, 5, 0, 1, (lambda _: bags) if redrawn else None, paired=True)
 
 
 def test_by_folder(sysu_root, tmp_path):

@@ -239,8 +239,8 @@ class BagDataModule(pl.LightningDataModule):
         Raises:
             ConfigError: The data cannot give it.
         """
-        if needs.shared_label_pairs and self.redraw_bags:
-            raise ConfigError("data.redraw_bags: the method pairs bags that share a label, and bags are drawn anew")
+        if needs.shared_label_pairs:
+            self.training_draw.check_pairs(self.redraw_bags)
         self.needs = needs
 
     def prepare_data(self) -> None:
@@ -363,7 +363,7 @@ class BagDataModule(pl.LightningDataModule):
     def _train_sampler(self) -> BagSampler | IdentitySampler:
         ranks = self._rank
         draw, redraw = self.training_draw, self._redrawn if self.redraw_bags else None
-        by_bag = draw.by_bag(self.manifest, self.bags, self.seed, *ranks, redraw)
+        by_bag = draw.by_bag(self.manifest, self.bags, self.seed, *ranks, redraw, self.needs.shared_label_pairs)
         if not self.needs.identity_batches:
             return by_bag
         return draw.by_identity(self.manifest, self.train_rows, by_bag.images_per_epoch, self.seed, *ranks)
@@ -373,7 +373,8 @@ class BagDataModule(pl.LightningDataModule):
         """What the plan of an epoch depends on, as the user knows it."""
         run = {"data.seed": self.seed, "number of processes": self._rank[1]}
         files = {"hash of the manifest": self.hashes["data"], "hash of the bags": self.hashes["bags"]}
-        return {**self.training_draw.described(self.needs.identity_batches), **run, **files}
+        described = self.training_draw.described(self.needs.identity_batches, self.needs.shared_label_pairs)
+        return {**described, **run, **files}
 
     def _trained(self) -> int:
         """Batches of the epoch whose step is done."""

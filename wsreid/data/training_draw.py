@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from wsreid.data.bags import Bags
 from wsreid.data.manifest import Manifest
-from wsreid.data.samplers import BagSampler, IdentitySampler
+from wsreid.data.samplers import BagSampler, IdentitySampler, PairedBagSampler
 from wsreid.data.samplers.folder_sampler import FolderSampler
+from wsreid.data.samplers.paired_bag_sampler import check_room_for_pairs
 from wsreid.errors import ConfigError
 
 Draw = Literal["bags", "folders"]
@@ -47,14 +48,30 @@ class TrainingDraw:
         if self.draw not in get_args(Draw):
             raise ConfigError(f"data.draw must be one of {', '.join(get_args(Draw))}, got {self.draw!r}")
 
-    def described(self, by_identity: bool) -> dict[str, int | str]:
+    def check_pairs(self, redrawn: bool) -> None:
+        """Verifies that bags can be drawn in pairs that share a label.
+
+        Args:
+            redrawn: Whether the bags are drawn anew for each epoch.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        if redrawn:
+            raise ConfigError("data.redraw_bags: the method pairs bags that share a label, and bags are drawn anew")
+        if self.draw == "folders":
+            raise ConfigError("data.draw folders: the method pairs bags that share a label; use data.draw bags")
+        check_room_for_pairs(self.bags_per_batch)
+
+    def described(self, by_identity: bool, paired: bool = False) -> dict[str, int | str]:
         """What the plan of an epoch depends on, by option name."""
         identity: dict[str, int | str] = {
             "data.ids_per_batch": self.ids_per_batch,
             "data.images_per_id": self.images_per_id,
         }
         bag = {"data.bags_per_batch": self.bags_per_batch, "data.images_per_bag": self.images_per_bag}
-        return {"data.draw": self.draw, **bag, **(identity if by_identity else {})}
+        draw = f"{self.draw}, in pairs that share a label" if paired else self.draw
+        return {"data.draw": draw, **bag, **(identity if by_identity else {})}
 
     def by_bag(
         self,
@@ -64,6 +81,7 @@ class TrainingDraw:
         rank: int,
         world_size: int,
         redraw: Callable[[int], Bags] | None = None,
+        paired: bool = False,
     ) -> BagSampler:
         """Draws bags, each once in an epoch.
 
@@ -74,7 +92,21 @@ class TrainingDraw:
             rank: Which process this is.
             world_size: Number of processes.
             redraw: Makes the bags of an epoch anew; None = the bags stay as they are. Not for folders.
+            paired: In pairs that share a label, see `check_pairs`.
+
+        Raises:
+            ConfigError: The bags cannot be drawn like this.
         """
+        if paired:
+            self.check_pairs(redraw is not None)
+            return PairedBagSampler(
+                bags,
+                bags_per_batch=self.bags_per_batch,
+                images_per_bag=self.images_per_bag,
+                seed=seed,
+                rank=rank,
+                world_size=world_size,
+            )
         if self.draw == "folders":
             return FolderSampler(
                 bags,
