@@ -28,6 +28,7 @@ from wsreid.data.datamodule import BagDataModule
 from wsreid.data.sources.base import Source
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.methods import Method
+from wsreid.methods.diagnostics_callback import DiagnosticsCallback
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.retrieval.callback import RetrievalCallback
 from wsreid.retrieval.shard_writer import ShardSettings
@@ -98,6 +99,7 @@ class SuiteCLI(LightningCLI):
         parser.add_class_arguments(ShardSettings, "features")
         parser.add_lightning_class_args(RetrievalCallback, "retrieval")
         parser.add_lightning_class_args(LabelRefineCallback, "label_refine")
+        parser.add_lightning_class_args(DiagnosticsCallback, "diagnostics")
         parser.add_lightning_class_args(RankedPicturesCallback, "pictures")
         parser.set_defaults({"data": DATA_DEFAULT})
         parser.link_arguments("data", "model.init_args.num_ids", compute_fn=self._num_ids, apply_on="instantiate")

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 _Ints = npt.NDArray[np.int64]
+_Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,31 +44,60 @@ class LabelRefine:
 
 
 def bag_matched_count(pseudo: _Ints, truth: _Ints, bag: _Ints) -> int:
-    """Images right after the best one-to-one renaming of labels inside each bag.
+    """Images right after the best one-to-one renaming of labels inside each bag; see `bag_matched`."""
+    return int(np.count_nonzero(bag_matched(pseudo, truth, bag)))
+
+
+def bag_matched(pseudo: _Ints, truth: _Ints, bag: _Ints) -> _Bools:
+    """Which images are right after the best one-to-one renaming of labels inside each bag.
 
     Args:
         pseudo: Class index per image, `(M,)`; -1 = none, never right.
         truth: True class index per image, `(M,)`.
         bag: Bag per image, `(M,)`, any integers.
+
+    Returns:
+        `(M,)`. Where several renamings are equally good it is one of them: the number of right images in a bag is
+        certain, which images they are is not.
     """
-    order = np.argsort(bag, kind="stable")
-    starts = np.flatnonzero(np.diff(bag[order], prepend=bag[order[:1]] - 1))
-    total = 0
-    for images in np.split(order, starts[1:]):
-        images = images[pseudo[images] >= 0]
-        if len(images) == 0:
-            continue
-        labels, row = np.unique(pseudo[images], return_inverse=True)
-        ids, column = np.unique(truth[images], return_inverse=True)
-        shape = (len(labels), len(ids))
-        confusion = np.bincount(row * len(ids) + column, minlength=shape[0] * shape[1]).reshape(shape)
-        best = linear_sum_assignment(confusion, maximize=True)
-        total += int(confusion[best].sum())
-    return total
+    right = np.zeros(len(pseudo), dtype=np.bool_)
+    named = np.flatnonzero(pseudo >= 0)
+    if len(named) == 0:
+        return right
+    _, own = np.unique(bag[named], return_inverse=True)  # bags numbered from 0
+    row, label, rows = _numbered(own, pseudo[named])  # the labels of all bags in one row, bag after bag
+    column, identity, columns = _numbered(own, truth[named])
+    size = rows * columns  # cells of each bag's table of labels x identities
+    start = np.cumsum(size) - size
+    cell = start[own] + label * columns[own] + identity
+    table = np.bincount(cell, minlength=int(size.sum()))
+    first_row, first_column = np.cumsum(rows) - rows, np.cumsum(columns) - columns
+    name = np.full(int(rows.sum()), -1)  # the identity that each label is renamed to
+    for at, n, m, i, j in zip(
+        start.tolist(), rows.tolist(), columns.tolist(), first_row.tolist(), first_column.tolist(), strict=True
+    ):
+        labels, ids = linear_sum_assignment(table[at : at + n * m].reshape(n, m), maximize=True)
+        name[i + labels] = j + ids
+    right[named] = name[row] == column
+    return right
+
+
+def _numbered(bag: _Ints, values: _Ints) -> tuple[_Ints, _Ints, _Ints]:
+    """Number of each (bag, value) pair among all, and in its bag, `(M,)`; different values of each bag, `(B,)`."""
+    _, value = np.unique(values, return_inverse=True)
+    pairs, number = np.unique(bag * (int(value.max()) + 1) + value, return_inverse=True)
+    counts = np.bincount(pairs // (int(value.max()) + 1))
+    first = np.cumsum(counts) - counts
+    return number, number - first[bag], counts
 
 
 def set_matched_count(pseudo: _Ints, truth: _Ints) -> int:
-    """Images right after the best one-to-one renaming of classes over the whole set.
+    """Images right after the best one-to-one renaming of classes over the whole set; see `set_matched`."""
+    return int(np.count_nonzero(set_matched(pseudo, truth)))
+
+
+def set_matched(pseudo: _Ints, truth: _Ints) -> _Bools:
+    """Which images are right after the best one-to-one renaming of classes over the whole set.
 
     Sparse: each class may also go to a column of its own that is worth nothing, so a full matching always exists, and
     all weights are raised by one because the solver reads 0 as "no edge".
@@ -75,10 +105,14 @@ def set_matched_count(pseudo: _Ints, truth: _Ints) -> int:
     Args:
         pseudo: Class index per image, `(M,)`; -1 = none, never right.
         truth: True class index per image, `(M,)`.
+
+    Returns:
+        `(M,)`; the same among equally good renamings as in `bag_matched`.
     """
-    named = pseudo >= 0
-    if not named.any():
-        return 0
+    right = np.zeros(len(pseudo), dtype=np.bool_)
+    named = np.flatnonzero(pseudo >= 0)
+    if len(named) == 0:
+        return right
     labels, row = np.unique(pseudo[named], return_inverse=True)
     ids, column = np.unique(truth[named], return_inverse=True)
     n = len(labels)
@@ -88,7 +122,27 @@ def set_matched_count(pseudo: _Ints, truth: _Ints) -> int:
     weights = np.concatenate([count + 1.0, np.ones(n)])
     graph = csr_array((weights, (rows, columns)), shape=(n, len(ids) + n))
     i, j = min_weight_full_bipartite_matching(graph, maximize=True)
-    return round(float(graph[i, j].sum())) - n
+    name = np.empty(n, dtype=np.int64)
+    name[i] = j
+    right[named] = name[row] == column
+    return right
+
+
+def random_labels(candidates: _Ints, *, repeats: int, seed: int = 0) -> list[_Ints]:
+    """Labels drawn uniformly among each image's candidates: what the figures are by chance.
+
+    Args:
+        candidates: Candidates of each image's bag, `(M, L)`, padded with -1; at least one in each row.
+        repeats: How often to draw.
+        seed: Seed of the draws.
+
+    Returns:
+        `repeats` times `(M,)`.
+    """
+    width = (candidates >= 0).sum(1)  # (M, L) -> (M,)
+    packed = np.take_along_axis(candidates, np.argsort(candidates < 0, axis=1, kind="stable"), axis=1)  # padding last
+    rng = np.random.default_rng(seed)
+    return [packed[np.arange(len(packed)), rng.integers(0, width)] for _ in range(repeats)]
 
 
 def label_refine(
@@ -121,10 +175,7 @@ def label_refine(
         return None
     pseudo, truth, bag, own = pseudo[inside], truth[inside], bag[inside], own[inside]
 
-    width = (own >= 0).sum(1)  # (M, L) -> (M,)
-    packed = np.take_along_axis(own, np.argsort(own < 0, axis=1, kind="stable"), axis=1)  # (M, L), padding last
-    rng = np.random.default_rng(seed)
-    draws = [packed[np.arange(n_images), rng.integers(0, width)] for _ in range(repeats)]
+    draws = random_labels(own, repeats=repeats, seed=seed)
 
     def shares(labels: _Ints) -> tuple[float, float, float]:
         counts = (
