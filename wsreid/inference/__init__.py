@@ -4,6 +4,7 @@ from wsreid.inference.argmax import candidate_argmax, candidate_softmax, most_pr
 from wsreid.inference.greedy import greedy_balanced, greedy_balanced_bag
 from wsreid.inference.pseudo_labels import PseudoLabels
 from wsreid.inference.random_candidate import hashed_uniform, random_candidate
+from wsreid.inference.sinkhorn import sinkhorn
 
 __all__ = [
     "PseudoLabels",
@@ -14,4 +15,5 @@ __all__ = [
     "hashed_uniform",
     "most_probable",
     "random_candidate",
+    "sinkhorn",
 ]
