@@ -18,7 +18,7 @@ class TinyNet(EmbeddingNet):
     """Two heads and one metric feature on a strided convolution."""
 
     def __init__(self):
-        super().__init__(head_dims=(6, 5), feature_dim=11)
+        super().__init__(head_dims=(6, 5), feature_dim=11, metric_dims=(8,))
         self.stem = nn.Conv2d(3, 8, 4, stride=4)
         self.first = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6))
         self.second = nn.Sequential(nn.Linear(8, 5), nn.BatchNorm1d(5))

@@ -24,6 +24,7 @@ def test_names_build_networks_that_keep_their_word(small_mgn, name, kind):
     output = network(IMAGES)
     assert isinstance(network, kind)
     assert tuple(head.shape[1] for head in output.heads) == network.head_dims
+    assert tuple(feature.shape[1] for feature in output.metric) == network.metric_dims
     assert output.features.shape == (2, network.feature_dim)
     assert output.low_level.requires_grad
 

@@ -180,7 +180,11 @@ class Method(pl.LightningModule):
         Args:
             decay: Share that the average keeps in each step.
         """
-        self.follower = Follower(self.network, self.classifiers, decay)
+        self.follower = Follower(self.network, self.followed_heads(), decay)
+
+    def followed_heads(self) -> nn.ModuleList:
+        """What `follower` follows besides the network: the classifiers, unless a method says otherwise."""
+        return self.classifiers
 
     def generator(self, purpose: str) -> torch.Generator:
         """Random numbers for one purpose in one step: the same whenever a run with this seed gets there.
@@ -303,7 +307,7 @@ class Method(pl.LightningModule):
         """Lets the follower follow, once for each step of the optimiser."""
         if self.needs.ema and self.global_step != self._followed_step:
             self._followed_step = self.global_step
-            self.follower.follow(self.network, self.classifiers)
+            self.follower.follow(self.network, self.followed_heads())
 
     def on_train_epoch_end(self) -> None:
         """Brings the processes' tables together."""

@@ -35,7 +35,7 @@ class MGN(EmbeddingNet):
     """
 
     def __init__(self, body: nn.Module, pooling: Pooling = "avg") -> None:
-        super().__init__((REDUCED_DIM,) * HEADS, REDUCED_DIM * HEADS)
+        super().__init__((REDUCED_DIM,) * HEADS, REDUCED_DIM * HEADS, (REDUCED_DIM,) * GLOBAL_ZONES)
         layer3 = cast("nn.Sequential", body.layer3) if isinstance(body, ResNet) else nn.Sequential()
         if not isinstance(body, ResNet) or len(layer3) < 2 or not isinstance(layer3[0], Bottleneck):
             raise TypeError("MGN needs a timm ResNet of bottleneck blocks with at least two blocks in layer3")

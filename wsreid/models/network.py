@@ -29,12 +29,16 @@ class EmbeddingNet(nn.Module, ABC):
     Args:
         head_dims: Width D_h of each head, in order: a method builds one classifier per entry.
         feature_dim: Width D of the test feature.
+        metric_dims: Width D_m of each metric feature, in order; None: one for each head, as wide.
     """
 
-    def __init__(self, head_dims: tuple[int, ...], feature_dim: int) -> None:
+    def __init__(
+        self, head_dims: tuple[int, ...], feature_dim: int, metric_dims: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
         self.head_dims = head_dims
         self.feature_dim = feature_dim
+        self.metric_dims = head_dims if metric_dims is None else metric_dims
 
     @abstractmethod
     def forward(self, images: Tensor) -> NetworkOutput:
