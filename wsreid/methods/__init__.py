@@ -11,9 +11,11 @@ from wsreid.methods.lws import LWS
 from wsreid.methods.oracle import Oracle
 from wsreid.methods.oraclebag import OracleBag
 from wsreid.methods.outputs import BagOutputs
+from wsreid.methods.pico import PiCO
 from wsreid.methods.proden import PRODEN
 from wsreid.methods.randomcandidate import RandomCandidate
 from wsreid.methods.rc import RC
+from wsreid.methods.sinkhorn import Sinkhorn
 
 __all__ = [
     "CC",
@@ -30,6 +32,8 @@ __all__ = [
     "Method",
     "Oracle",
     "OracleBag",
+    "PiCO",
     "RandomCandidate",
+    "Sinkhorn",
     "label_refine",
 ]
