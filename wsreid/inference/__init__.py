@@ -6,6 +6,7 @@ from wsreid.inference.greedy import greedy_balanced, greedy_balanced_bag
 from wsreid.inference.prototypes import moved_prototypes, nearest_prototype
 from wsreid.inference.pseudo_labels import PseudoLabels
 from wsreid.inference.random_candidate import hashed_uniform, random_candidate
+from wsreid.inference.sharpen import sharpened
 from wsreid.inference.sinkhorn import sinkhorn
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "moved_prototypes",
     "nearest_prototype",
     "random_candidate",
+    "sharpened",
     "sinkhorn",
 ]

@@ -1,5 +1,6 @@
 """Methods: one LightningModule per file, all on one base."""
 
+from wsreid.methods.attentionmil import AttentionMIL
 from wsreid.methods.bagce import BagCE
 from wsreid.methods.base import EvalOutputs, Method
 from wsreid.methods.cc import CC
@@ -8,6 +9,8 @@ from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.methods.lws import LWS
+from wsreid.methods.meanteacher import MeanTeacher
+from wsreid.methods.milpool import MILPool
 from wsreid.methods.oracle import Oracle
 from wsreid.methods.oraclebag import OracleBag
 from wsreid.methods.outputs import BagOutputs
@@ -23,12 +26,15 @@ __all__ = [
     "LWS",
     "PRODEN",
     "RC",
+    "AttentionMIL",
     "BagCE",
     "BagOutputs",
     "EvalOutputs",
     "FolderCE",
     "LabelRefine",
     "LabelRefineCallback",
+    "MILPool",
+    "MeanTeacher",
     "Method",
     "Oracle",
     "OracleBag",
