@@ -48,7 +48,7 @@ class RC(TabledMethod):
     def on_train_batch_end(self, outputs: object, batch: BagBatch, batch_idx: int) -> None:
         """Writes the table from the network after the step."""
         super().on_train_batch_end(outputs, batch, batch_idx)
-        if outputs is None:  # a batch that was too small to train on
+        if len(batch) < 2:  # the step passed it over
             return
         with torch.no_grad(), self.trainer.precision_plugin.forward_context():
             after = self.outputs(batch)
