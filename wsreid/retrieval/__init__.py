@@ -6,6 +6,7 @@ from wsreid.retrieval.evaluate import evaluate
 from wsreid.retrieval.expansion import QueryExpansion
 from wsreid.retrieval.feature_files import FeatureFile, read_features
 from wsreid.retrieval.group import Alone, Group, Ranks
+from wsreid.retrieval.jaccard_graph import jaccard_graph
 from wsreid.retrieval.lost_queries import LostQueries, lost_queries
 from wsreid.retrieval.metrics import QueryFigures, query_figures
 from wsreid.retrieval.protocols import PROTOCOLS, Protocol, protocol_named
@@ -37,6 +38,7 @@ __all__ = [
     "bootstrap",
     "evaluate",
     "headline",
+    "jaccard_graph",
     "lost_queries",
     "paired_bootstrap",
     "protocol_named",
