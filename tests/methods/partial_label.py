@@ -1,11 +1,15 @@
 """What the tests of the partial-label methods share."""
 
 from dataclasses import replace
+from unittest import mock
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from .conftest import NUM_IDS, Served, bag_batch, make_trainer
+from wsreid.methods.gathering import gather_rows
+
+from .conftest import NUM_IDS, Served, TinyNet, bag_batch, make_trainer
+from .jobs import several
 
 
 def batches(views=1, count=2):
@@ -86,3 +90,22 @@ def _check_labels(model, batch, outputs, name):
     assert (labels.ids[~has] == -1).all(), name
     assert (own[has] == labels.ids[has, None]).any(1).all(), name
     assert torch.allclose(labels.probs.sum(1), has.float(), atol=1e-3), name
+
+
+def gather_uneven(group):
+    """Rows and labels as a process gets them, and as they were; processes have 1, 2, ... of them."""
+    generator = torch.Generator().manual_seed(0)
+    total = group.size * (group.size + 1) // 2
+    rows, labels = torch.randn(total, 5, generator=generator), torch.randint(-1, 4, (total,), generator=generator)
+    mine = slice(group.rank * (group.rank + 1) // 2, (group.rank + 1) * (group.rank + 2) // 2)
+    return gather_rows(rows[mine]), gather_rows(labels[mine]), rows, labels
+
+
+def train_together(group, method, root, options):
+    """Weights, buffers and table of a process after two epochs; each has bags of its own."""
+    with several(group.rank, group.size) as settings:
+        with mock.patch("wsreid.methods.base.build_network", side_effect=lambda *_, **__: TinyNet()):
+            model = made(method, **options)
+        own = batches(method.needs.views, count=2 * group.size)[group.rank :: group.size]
+        make_trainer(root, max_epochs=2, **settings).fit(model, datamodule=Served(own))
+    return model.state_dict(), model.table.state_dict()

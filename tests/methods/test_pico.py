@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-import torch.multiprocessing
 from torch.nn.functional import normalize
 
 from wsreid.errors import ConfigError
@@ -144,21 +143,3 @@ def test_one_process_gathers_nothing():
     rows = torch.ones(2, 3, requires_grad=True)
     assert torch.equal(gather_rows(rows), rows)
     assert not gather_rows(rows).requires_grad
-
-
-def two_processes(rank, folder):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    generator = torch.Generator().manual_seed(0)
-    rows, labels = torch.randn(9, 5, generator=generator), torch.randint(-1, 4, (9,), generator=generator)
-    mine = slice(0, 3) if rank == 0 else slice(3, 9)  # not as many on each
-    torch.save((gather_rows(rows[mine]), gather_rows(labels[mine]), rows, labels), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow  # two processes, each with its own imports
-def test_two_processes_gather_the_same_rows(tmp_path):
-    torch.multiprocessing.spawn(two_processes, (str(tmp_path),), nprocs=2)
-    for rank in range(2):
-        found, found_labels, rows, labels = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert torch.equal(found, rows)
-        assert torch.equal(found_labels, labels)
