@@ -6,11 +6,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.retrieval.pool import Pool
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -29,6 +33,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _one_thread() -> None:
     """Tiny tensors: more threads only cost time, and two of them would make timings of a shared machine worse."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Processes that talk over gloo, started once for all tests that need several."""
+    from tests.retrieval.pool import Pool
+
+    processes = Pool(tmp_path_factory.mktemp("gloo"))
+    yield processes
+    processes.close()
 
 
 def write_image(path: Path, seed: int, height: int = 32, width: int = 16) -> None:

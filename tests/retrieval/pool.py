@@ -1,4 +1,4 @@
-"""Processes that talk over gloo, started once for all tests of this folder."""
+"""Processes that talk over gloo, started once for all tests; the fixture is `pool` of tests/conftest.py."""
 
 import multiprocessing as mp
 import time
@@ -61,7 +61,7 @@ class Pool:
 
         Args:
             size: Number of processes.
-            job: A function of `jobs.py`.
+            job: A function of a `jobs.py`; it is imported by name.
             arguments: The same on each.
             by_rank: One more argument for each, in their place.
         """

@@ -82,10 +82,9 @@ def entropies(probs: npt.NDArray[np.floating], candidates: _Ints) -> _Floats:
     """
     p = np.where(candidates >= 0, probs, 0.0).astype(np.float64)  # (M, L)
     total = p.sum(1, keepdims=True)  # (M, L) -> (M, 1)
-    p /= np.where(total > 0, total, np.nan)
+    p /= np.where(total > 0, total, 1.0)
     logs = np.log(p, where=p > 0, out=np.zeros_like(p))
-    result: _Floats = np.maximum(-(p * logs).sum(1), 0.0)  # (M, L) -> (M,); without the sign of -0.0
-    return result
+    return np.where(total[:, 0] > 0, 0.0 - (p * logs).sum(1), np.nan)  # (M, L) -> (M,)
 
 
 def presence(pseudo: _Ints, bag: _Ints, candidates: _Ints) -> _Floats:
@@ -147,16 +146,17 @@ def confused_pairs(pseudo: _Ints, truth: _Ints, top: int = TOP_PAIRS) -> Pairs:
     """The most frequent pairs of identity and label.
 
     Args:
-        pseudo: `(M,)`.
-        truth: `(M,)`.
+        pseudo: Labels, `(M,)`.
+        truth: `(M,)`; both >= 0.
         top: How many.
 
     Returns:
         (true class, label, images), most images first, then by class.
     """
-    pairs, count = np.unique(np.stack([truth, pseudo], 1), axis=0, return_counts=True)  # (P, 2), (P,)
+    base = int(pseudo.max(initial=0)) + 1
+    pairs, count = np.unique(truth * base + pseudo, return_counts=True)  # (P,)
     order = np.argsort(-count, kind="stable")[:top]
-    return tuple((int(pairs[i, 0]), int(pairs[i, 1]), int(count[i])) for i in order)
+    return tuple((*divmod(int(pairs[i]), base), int(count[i])) for i in order)
 
 
 def scored(truth: _Ints, bag: _Ints, candidates: _Ints) -> _Bools:
@@ -186,8 +186,9 @@ def size_bins(bag_size: _Ints, bins: int = 4) -> list[tuple[int, int]]:
 def camera_counts(camera: _Ints, bag: _Ints, n_bags: int) -> _Ints:
     """Different known cameras among the images of each bag, `(B,)`."""
     known = camera >= 0
-    pairs = np.unique(np.stack([bag[known], camera[known]], 1), axis=0)  # (P, 2)
-    return np.bincount(pairs[:, 0], minlength=n_bags).astype(np.int64)
+    base = int(camera.max(initial=0)) + 1
+    pairs = np.unique(bag[known] * base + camera[known])  # (P,)
+    return np.bincount(pairs // base, minlength=n_bags).astype(np.int64)
 
 
 def bag_groups(labels: EpochLabels, bins: Sequence[tuple[int, int]]) -> dict[str, _Bools]:
