@@ -22,28 +22,38 @@ def test_the_first_weights_are_uniform_and_the_loss_writes_none():
 
 
 class AfterTheStep(pl.Callback):
-    """The softmax over the candidates after each step, from a copy of the statistics of batch normalisation."""
+    """Compares the table with the network after each step, as early as a checkpoint may be saved."""
 
-    def __init__(self):
-        self.expected = []
+    def __init__(self, every):
+        self.every = every
+        self.batches = []
+        self.compared = 0
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.batches.append(batch)
+        if len(self.batches) < self.every:
+            return
         kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        own = batch.image_candidates
-        logits = pl_module.outputs(batch).logits
-        self.expected.append((batch, sum(z.gather(1, own).softmax(1) for z in logits) / 2))
-        pl_module.load_state_dict(kept)
+        for seen in self.batches:
+            own = seen.image_candidates
+            expected = sum(z.gather(1, own).softmax(1) for z in pl_module.outputs(seen).logits) / 2
+            assert torch.allclose(pl_module.table.take(seen.member, own), expected, atol=1e-3)
+            assert not torch.allclose(expected, torch.full_like(expected, 1 / 3), atol=1e-2)
+            self.compared += 1
+        pl_module.load_state_dict(kept)  # the statistics of batch normalisation as they were
+        self.batches.clear()
 
 
-def test_the_next_weights_are_the_softmax_of_the_network_after_the_step(tmp_path):
-    seen, model = AfterTheStep(), made(RC, lr=0.1)
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_next_weights_are_the_softmax_of_the_network_after_the_step(every, tmp_path):
+    """Also with gradient accumulation."""
+    watch, model = AfterTheStep(every), made(RC, lr=0.1)
     torch.nn.init.normal_(model.classifiers[0].weight)
-    make_trainer(tmp_path, callbacks=[seen]).fit(model, datamodule=Served(batches()))
-    assert len(seen.expected) == 2
-    for batch, expected in seen.expected:
-        assert torch.allclose(model.table.take(batch.member, batch.image_candidates), expected, atol=1e-3)
-        assert not torch.allclose(expected, torch.full_like(expected, 1 / 3), atol=1e-2)
+    trainer = make_trainer(tmp_path, callbacks=[watch], accumulate_grad_batches=every)
+    trainer.fit(model, datamodule=Served(batches(count=4)))
+    assert watch.compared == 4
+    assert trainer.global_step == 4 // every
 
 
 def test_batches_too_small_to_train_on_are_passed_over(tmp_path):

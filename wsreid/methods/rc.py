@@ -1,11 +1,13 @@
 """The risk-consistent partial-label loss, arXiv:2007.08929."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.optim import Optimizer
 
 from wsreid.data.batch import BagBatch
 from wsreid.losses import weighted_candidate_cross_entropy
@@ -24,8 +26,8 @@ class RC(TabledMethod):
     The weights come from a second forward pass over the batch, without gradient, by the network that the step has just
     changed: it costs about a third of a step, and is all that sets RC apart from `PRODEN`. As the source does, that
     pass is in training mode, so running statistics of batch normalisation move twice in a step. With gradient
-    accumulation it follows each batch, whether the optimiser stepped or not. With several heads the loss is the mean
-    over them, and p the mean of their softmaxes over the candidates (ours). Pseudo labels: see `TabledMethod`.
+    accumulation all batches of a step are passed over after it. With several heads the loss is the mean over them, and
+    p the mean of their softmaxes over the candidates (ours). Pseudo labels: see `TabledMethod`.
 
     Args:
         base: See `Method`.
@@ -37,19 +39,27 @@ class RC(TabledMethod):
 
     def __init__(self, **base: Any) -> None:  # noqa: ANN401
         super().__init__(**base)
+        self._stepped: list[BagBatch] = []  # what the next step of the optimiser is made of
 
     def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
         """The term "ce"."""
+        self._stepped.append(batch)
         candidates = batch.image_candidates  # (N, L)
         weights = self.table.take(batch.member, candidates)  # (N, L)
         heads = [weighted_candidate_cross_entropy(logits, candidates, weights) for logits in outputs.logits]
         return {"ce": torch.stack(heads).mean()}
 
-    def on_train_batch_end(self, outputs: object, batch: BagBatch, batch_idx: int) -> None:
-        """Writes the table from the network after the step."""
-        super().on_train_batch_end(outputs, batch, batch_idx)
-        if len(batch) < 2:  # the step passed it over
-            return
-        with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-            after = self.outputs(batch)
-        self.table.put(batch.member, self.softmax(batch, after))
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], object] | None = None,
+    ) -> None:
+        """Writes the table from the network after the step: here, so that any checkpoint has it."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        for batch in self._stepped:
+            with torch.no_grad(), self.trainer.precision_plugin.forward_context():
+                after = self.outputs(batch)
+            self.table.put(batch.member, self.softmax(batch, after))
+        self._stepped.clear()
