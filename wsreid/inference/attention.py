@@ -23,7 +23,8 @@ def bag_softmax(scores: Tensor, bag: Tensor, candidates: Tensor) -> Tensor:
     lowest = scores.new_full(candidates.shape, -torch.inf)
     top = lowest.scatter_reduce(0, index, scores.detach(), "amax")  # (N, L) -> (B, L)
     exponential = (scores - top[bag]).exp()  # (N, L)
-    total = scores.new_zeros(candidates.shape).index_add(0, bag, exponential)  # (N, L) -> (B, L)
+    # a product, not index_add: its sum has one order on a GPU too
+    total = F.one_hot(bag, len(candidates)).to(scores.dtype).T @ exponential  # (N, B), (N, L) -> (B, L)
     return exponential / total[bag] * (candidates >= 0)[bag]
 
 

@@ -4,6 +4,10 @@ from wsreid.methods.attentionmil import AttentionMIL
 from wsreid.methods.bagce import BagCE
 from wsreid.methods.base import EvalOutputs, Method
 from wsreid.methods.cc import CC
+from wsreid.methods.clustercontrast import ClusterContrast
+from wsreid.methods.cmil import CMIL
+from wsreid.methods.cpal import CPAL
+from wsreid.methods.cvmiml import CVMIML
 from wsreid.methods.dgl import DGL
 from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
@@ -22,6 +26,9 @@ from wsreid.methods.sinkhorn import Sinkhorn
 
 __all__ = [
     "CC",
+    "CMIL",
+    "CPAL",
+    "CVMIML",
     "DGL",
     "LWS",
     "PRODEN",
@@ -29,6 +36,7 @@ __all__ = [
     "AttentionMIL",
     "BagCE",
     "BagOutputs",
+    "ClusterContrast",
     "EvalOutputs",
     "FolderCE",
     "LabelRefine",
