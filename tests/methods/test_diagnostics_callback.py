@@ -18,6 +18,7 @@ from wsreid.methods.diagnostics_callback import LOGGED, DiagnosticsCallback
 from wsreid.methods.diagnostics_file import read_diagnostics
 
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer, permute_truth
+from .test_no_leak import METHODS, batches_for
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -287,3 +288,17 @@ def test_two_views_and_bf16(tmp_path):
 def test_numbers_out_of_range(option):
     with pytest.raises(ConfigError, match=rf"diagnostics\.{next(iter(option))} must be at least"):
         DiagnosticsCallback(**option)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_them_and_trains_as_without(tmp_path, method):
+    served = [
+        replace(batch, member=batch.member + 100 * number) for number, batch in enumerate(batches_for(method))
+    ]  # members of their own
+    callback = DiagnosticsCallback()
+    _, watched = fitted(tmp_path / "a", callback, Served(served), method=method, epochs=2)
+    _, alone = fitted(tmp_path / "b", None, Served(served), method=method, epochs=2)
+    assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
+    found = callback.result[ALL]
+    assert (found.n_images, found.n_scored) == (sum(map(len, served)),) * 2
+    assert None not in (found.raw, found.presence)
