@@ -91,6 +91,13 @@ class Served(pl.LightningDataModule):
         assert self.needs is not None
         return self._loader(self.train)
 
+    def epoch_pass_dataloader(self, limit, epoch):
+        batches = [
+            EvalBatch(images=b.images[0], pid=b.truth.ids, camera=b.camera, row=b.row, skipped=b.skipped)
+            for b in self.train
+        ]
+        return self._loader(batches[:limit])
+
     def refine_dataloader(self):
         return self._loader(self.train)
 
