@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -169,6 +171,94 @@ def test_mistakes_are_told_in_one_line(folder):
         study.run(["s.yaml", "--job", "2"])
     with pytest.raises(ConfigError, match="Missing: STUDY"):
         study.run([])
+
+
+def test_a_sweep_is_written_and_nothing_runs(folder, capsys):
+    found = study.run(["s.yaml", "--sweep", "sweeps/s.yaml"])
+    assert [str(path) for path in found.files] == [
+        *("sweeps/s.yaml", "sweeps/s-configs/default/good.yaml", "sweeps/s-configs/default/bad.yaml")
+    ]
+    assert "wandb sweep sweeps/s.yaml" in capsys.readouterr().out
+    assert calls(folder) == []
+
+
+TRIAL = """
+import json, sys
+from pathlib import Path
+folder, lr = Path(sys.argv[1]), float(sys.argv[2])
+if lr > 5:
+    sys.exit("the loss is not finite")
+folder.mkdir(parents=True)
+(folder / "metrics.csv").write_text(f"epoch,step,val/mAP_step\\n0,1,{lr / 10}\\n")
+(folder / "study.json").write_text(json.dumps({"images": 64, "git_commit": "c"}))
+"""
+
+
+class Good:
+    """A method whose learning rate is its score; above 5 it fails."""
+
+    search_space: ClassVar = MappingProxyType({"lr": (2, 4)})
+
+    def __init__(self, lr: float = 1) -> None:
+        pass
+
+
+class Bad(Good):
+    """The same with a search space that breaks."""
+
+    search_space: ClassVar = MappingProxyType({"lr": (0.5, 8)})
+
+
+@pytest.fixture
+def tuning(folder, monkeypatch):
+    """As `folder`, with a study that tunes in `t.yaml`."""
+
+    def command(self, *, resume=False):
+        return [sys.executable, "-c", TRIAL, str(self.folder), str(self.options.get("model.lr", 1))]
+
+    monkeypatch.setattr(PlannedRun, "command", command)
+    for name in AP:
+        (folder / "configs" / f"{name}.yaml").write_text(f"model: {{class_path: {__name__}.{name.title()}}}")
+    content = yaml.safe_load((folder / "s.yaml").read_text())
+    content |= {"seeds": [100], "reference": None, "tune": {"trials": 3}}
+    (folder / "t.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def test_tuning_keeps_all_trials_and_the_best_serve_another_study(tuning, capsys):
+    with pytest.raises(WsreidError, match=r"1 of 6 runs failed[^~]*not finite"):
+        study.run(["t.yaml"])
+    results = tuning / "experiments" / "results" / "t"
+    rows = list(csv.DictReader((results / "trials.csv").open()))
+    assert sorted(float(row["score"]) for row in rows) == pytest.approx([0.05, 0.1, 0.1, 0.2, 0.4])
+    best = yaml.safe_load((results / "best.yaml").read_text())
+    assert best == {"good": {"model.lr": 4}, "bad": {}}
+    assert "2 of 3" in (results / "table.md").read_text()
+    assert "val/mAP_step 40.0" in capsys.readouterr().out
+    content = yaml.safe_load((tuning / "s.yaml").read_text()) | {"tuned": str(results / "best.yaml")}
+    (tuning / "s.yaml").write_text(yaml.safe_dump(content))
+    study.run(["s.yaml", "--dry_run"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "good.yaml" in line]
+    assert len(lines) == 2
+    assert all(line.endswith("--model.lr=4") for line in lines)
+
+
+def test_finished_trials_are_not_run_again_and_tables_are_made_of_records(tuning, capsys):
+    found = study.run(["t.yaml", "--only", "good"])
+    assert [(each.label, each.trial) for each in found.results] == [("good", found.results[0].trial)]
+    assert study.run(["t.yaml", "--only", "good"]).outcomes == ()
+    (tuning / "experiments" / "results" / "t" / "best.yaml").unlink()
+    again = study.run(["t.yaml", "--table"])
+    assert again.results == found.results
+    assert (tuning / "experiments" / "results" / "t" / "best.yaml").exists()
+    assert len(study.run(["t.yaml", "--again", "good"]).outcomes) == 3
+    with pytest.raises(ConfigError, match="--sweep: a tuning study"):
+        study.run(["t.yaml", "--sweep", "x.yaml"])
+
+
+def test_without_trials_there_is_no_table(tuning, capsys):
+    assert study.run(["t.yaml", "--table"]).results == []
+    assert "No trial of t is recorded yet" in capsys.readouterr().out
 
 
 SLEEPER = """

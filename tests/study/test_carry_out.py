@@ -31,20 +31,20 @@ def runs(study, folder, monkeypatch):
     return planned_runs(study, folder / "out")[:3]
 
 
-def outcomes(runs, recorded=None, record=lambda run: None, stop=lambda: False):
+def outcomes(runs, recorded=None, record=lambda run: "mAP 1", stop=lambda: False):
     return list(carry_out(runs, recorded or {}, at_once=1, threads=1, record=record, stop=stop))
 
 
 def test_what_is_recorded_does_not_run_and_the_rest_does(runs):
     recorded = []
-    found = outcomes(runs, {runs[0].key: runs[0].hash}, recorded.append)
+    found = outcomes(runs, {runs[0].key: runs[0].hash}, lambda run: recorded.append(run) or "mAP 1")
     assert [outcome.run.label for outcome in found] == ["BagCE", "dgl_official"]
     assert recorded == [runs[2]]
     assert not runs[0].folder.exists()
     assert "exit code 4" in found[0].problem
     assert str(runs[1].log) in found[0].problem
     assert found[0].problem.endswith("    the reason")
-    assert found[1].problem is None
+    assert (found[1].problem, found[1].figures) == (None, "mAP 1")
 
 
 def test_a_run_with_a_checkpoint_resumes_and_one_without_starts_anew(runs):

@@ -76,6 +76,7 @@ def test_tuned_options_are_read_from_a_file(write_study, folder):
         ({"tune": {"trials": 0}}, "at least 1"),
         ({"tune": {"trails": 2}}, "did you mean 'trials'"),
         ({"tune": {"options": {"test_after_fit": True}}}, "never reads the test split"),
+        ({"tune": 6}, "mapping with trials"),
     ],
 )
 def test_mistakes_are_explained(write_study, changes, message):

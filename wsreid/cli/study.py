@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from wsreid.cli.study_progress import Progress, Stop
+from wsreid.cli.study_tasks import Comparing, Task, Tuning
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.study.carry_out import Outcome, carry_out, forget
-from wsreid.study.comparison import Comparison, compare
-from wsreid.study.plan import PlannedRun, planned_runs, todo
+from wsreid.study.comparison import Comparison
+from wsreid.study.plan import PlannedRun, todo
 from wsreid.study.processes import cores
-from wsreid.study.records import Key, Records, record_of, write_text
+from wsreid.study.records import Key
 from wsreid.study.study_file import Study, read_study
-from wsreid.study.table import csv_table, definition, markdown, remarks, terminal_table
+from wsreid.study.sweep import write_sweep
+from wsreid.study.tuning import Tuned
 
 _STATES = {"done": "recorded", "finished": "to record", "resume": "to resume", "new": "to run"}
 
@@ -30,12 +31,12 @@ class Finished:
     """A finished `study`.
 
     Attributes:
-        results: Its tables.
+        results: Its tables; of a tuning its best trials.
         outcomes: The runs that were carried out.
         files: What was written.
     """
 
-    results: Sequence[Comparison]
+    results: Sequence[Comparison | Tuned]
     outcomes: tuple[Outcome, ...]
     files: tuple[Path, ...]
 
@@ -59,13 +60,15 @@ def run(args: list[str]) -> Finished:
     _check_labels(study, options.again, "--again")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: expected at least 1.")
-    runs = planned_runs(study, options.out)
-    records = Records(options.results / study.name)
-    known = records.load()
-    recorded = {key: record.hash for key, record in known.items()}
-    chosen = [each for each in runs if _chosen(study, each, options.only or options.again)]
+    kind = Comparing if study.tune is None else Tuning
+    task: Task = kind(study, options.out, options.results)
+    if options.sweep is not None:
+        return _sweep(study, task, options.sweep)
+    chosen = _chosen(study, task.runs, options.again or options.only)
+    recorded = task.recorded()
     if options.again:
-        recorded = {key: digest for key, digest in recorded.items() if key not in {each.key for each in chosen}}
+        keys = {each.key for each in chosen}
+        recorded = {key: digest for key, digest in recorded.items() if key not in keys}
     if options.dry_run:
         _show_plan(chosen, recorded)
         return Finished([], (), ())
@@ -74,11 +77,13 @@ def run(args: list[str]) -> Finished:
     if not options.table:
         if options.again:
             forget(chosen)
-            records.drop({each.key for each in chosen})
-        outcomes = _carry_out(study, chosen, recorded, records, options.jobs, stop)
-    tables, files = _close(study, runs, records)
+            task.drop(keys)
+        outcomes = _carry_out(study.name, task, chosen, recorded, options.jobs, stop)
+    results, files = task.close()
+    for file in files:
+        print(f"Written: {file}")
     _end(outcomes, stop)
-    return Finished(tables, tuple(outcomes), tuple(files))
+    return Finished(results, tuple(outcomes), tuple(files))
 
 
 def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
@@ -98,6 +103,8 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
     parser.add_argument("--only", nargs="+", type=str, default=[], metavar="METHOD", help=what)
     what = "Run these anew, and replace their records: their code has changed."
     parser.add_argument("--again", nargs="+", type=str, default=[], metavar="METHOD", help=what)
+    what = "Write a W&B sweep of the same runs, and run nothing."
+    parser.add_argument("--sweep", type=Path | None, default=None, metavar="FILE", help=what)
     parser.add_argument("--dry_run", action="store_true", help="Show what would be run, and run nothing.")
     parser.add_argument("--table", action="store_true", help="Make the tables from the records, and run nothing.")
     try:
@@ -114,12 +121,22 @@ def _check_labels(study: Study, given: Sequence[str], option: str) -> None:
             raise ConfigError(f"{option} {name}: the study has no such method. It has {labels}.")
 
 
-def _chosen(study: Study, run: PlannedRun, only: Sequence[str]) -> bool:
-    names = {entry.label: entry.method for entry in study.methods}
-    return not only or run.label in only or names[run.label] in only
+def _chosen(study: Study, runs: Sequence[PlannedRun], names: Sequence[str]) -> list[PlannedRun]:
+    labels = {entry.label for entry in study.methods if entry.label in names or entry.method in names}
+    return [each for each in runs if not names or each.label in labels]
 
 
-def _show_plan(runs: Sequence[PlannedRun], recorded: dict[Key, str]) -> None:
+def _sweep(study: Study, task: Task, path: Path) -> Finished:
+    if study.tune is not None:
+        raise ConfigError(
+            "--sweep: a tuning study scores short runs and picks by itself; sweep the comparison instead."
+        )
+    files = write_sweep(study, task.runs, path)
+    print(f"Written: {path} and {len(files) - 1} configurations beside it. Start it: wandb sweep {path}")
+    return Finished([], (), tuple(files))
+
+
+def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
     for each in runs:
         state = _STATES[todo(each, recorded)]
         changed = ", its configuration has changed" if recorded.get(each.key, each.hash) != each.hash else ""
@@ -129,61 +146,24 @@ def _show_plan(runs: Sequence[PlannedRun], recorded: dict[Key, str]) -> None:
 
 
 def _carry_out(
-    study: Study, runs: Sequence[PlannedRun], recorded: dict[Key, str], records: Records, jobs: int, stop: Stop
+    name: str, task: Task, runs: Sequence[PlannedRun], recorded: Mapping[Key, str], jobs: int, stop: Stop
 ) -> list[Outcome]:
     for each in runs:
         if recorded.get(each.key, each.hash) != each.hash:
             print(f"{each.name}: its configuration has changed since it was recorded, so it runs again.")
     left = [each for each in runs if todo(each, recorded) != "done"]
-    print(f"{study.name}: {len(runs)} runs, {len(runs) - len(left)} recorded already.", flush=True)
+    print(f"{name}: {len(runs)} runs, {len(runs) - len(left)} recorded already.", flush=True)
     threads = max(1, cores() // jobs)
     outcomes = []
 
-    def record(each: PlannedRun) -> None:
-        records.add(record_of(each, threads=threads))
+    def record(each: PlannedRun) -> str:
+        return task.record(each, threads)
 
     with stop.listening(), Progress(len(left), jobs) as progress:
         for outcome in carry_out(left, recorded, at_once=jobs, threads=threads, record=record, stop=stop.asked):
             outcomes.append(outcome)
-            progress.ended(outcome, _figures(records, outcome.run))
+            progress.ended(outcome)
     return outcomes
-
-
-def _figures(records: Records, run: PlannedRun) -> str:
-    found = records.load().get(run.key)
-    if found is None or found.hash != run.hash:
-        return ""
-    numbers = found.numbers
-    return f"mAP {numbers['mAP_step'] or 0:.1f}, R1 {numbers['R1'] or 0:.1f}, {numbers['peak_mib'] or 0:.0f} MiB"
-
-
-def _close(study: Study, runs: Sequence[PlannedRun], records: Records) -> tuple[list[Comparison], list[Path]]:
-    tables = compare(study, runs, records.load())
-    if not any(table.lines for table in tables):
-        print(f"No run of {study.name} is recorded yet, so there is no table.")
-        return tables, []
-    files = [records.folder / "table.md", records.folder / "table.csv"]
-    write_text(files[0], markdown(study, tables))
-    write_text(files[1], csv_table(study, tables))
-    from wsreid.study.curves import curves_figure  # matplotlib: not while runs are measured
-
-    figure = curves_figure(study, tables)
-    if figure is not None:
-        from wsreid.tracking.figure_files import save_figure
-
-        files += save_figure(figure, records.folder, "curves")
-    console = Console()
-    console = console if console.is_terminal else Console(width=180)
-    for table in tables:
-        if table.lines:
-            console.print(terminal_table(study, table))
-        for note in remarks(study, table):
-            console.print(note, highlight=False, markup=False)
-        console.print()
-    console.print(definition(study), highlight=False, markup=False)
-    for file in files:
-        console.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
-    return tables, files
 
 
 def _end(outcomes: Sequence[Outcome], stop: Stop) -> None:

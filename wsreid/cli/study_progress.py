@@ -76,17 +76,16 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def ended(self, outcome: Outcome, figures: str) -> None:
+    def ended(self, outcome: Outcome) -> None:
         """Shows that a run has ended.
 
         Args:
             outcome: How.
-            figures: What it has found, in words.
         """
         self._ended += 1
         if outcome.seconds > 0 and not outcome.stopped:
             self._taken.append(outcome.seconds)
-        how = "stopped" if outcome.stopped else "FAILED" if outcome.problem else figures
+        how = "stopped" if outcome.stopped else "FAILED" if outcome.problem else outcome.figures
         elapsed = timedelta(seconds=round(time.monotonic() - self._start))
         what = f"{outcome.run.name}: {how}, {outcome.seconds:.0f} s"
         line = f"[{self._ended}/{self._total}] {what} | {elapsed}{self._left()}"

@@ -19,12 +19,14 @@ class Outcome:
     Attributes:
         run: The run.
         seconds: How long its last go took; 0 = there was nothing left to run but to record it.
+        figures: What it has found, in words.
         problem: What went wrong; None = it is recorded.
         stopped: It was interrupted; what it has finished is kept.
     """
 
     run: PlannedRun
     seconds: float
+    figures: str = ""
     problem: str | None = None
     stopped: bool = False
 
@@ -35,7 +37,7 @@ def carry_out(
     *,
     at_once: int,
     threads: int,
-    record: Callable[[PlannedRun], None],
+    record: Callable[[PlannedRun], str],
     stop: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Runs what is left of the runs.
@@ -45,7 +47,7 @@ def carry_out(
         recorded: Hash of each recorded run, by key.
         at_once: Number of runs at a time.
         threads: Threads that each may use.
-        record: Records a run that has ended well; what it raises is the run's problem.
+        record: Records a run that has ended well, and says what it has found; what it raises is the run's problem.
         stop: Says that no run is to start any more.
 
     Yields:
@@ -61,7 +63,7 @@ def carry_out(
         if ended.ok:
             yield _recorded(run, ended.seconds, record)
         else:
-            yield Outcome(run, ended.seconds, _problem(ended, run), ended.stopped)
+            yield Outcome(run, ended.seconds, problem=_problem(ended, run), stopped=ended.stopped)
 
 
 def _job(run: PlannedRun) -> Job:
@@ -72,12 +74,11 @@ def _job(run: PlannedRun) -> Job:
     return Job(run.name, tuple(run.command(resume=resume)), run.log, run.cost_file)
 
 
-def _recorded(run: PlannedRun, seconds: float, record: Callable[[PlannedRun], None]) -> Outcome:
+def _recorded(run: PlannedRun, seconds: float, record: Callable[[PlannedRun], str]) -> Outcome:
     try:
-        record(run)
+        return Outcome(run, seconds, record(run))
     except WsreidError as error:
-        return Outcome(run, seconds, str(error))
-    return Outcome(run, seconds)
+        return Outcome(run, seconds, problem=str(error))
 
 
 def _problem(ended: Ended, run: PlannedRun) -> str:

@@ -47,13 +47,13 @@ def as_arguments(options: Options) -> list[str]:
     Raises:
         ConfigError: An environment variable is not set.
     """
-    return [f"--{name}={_as_text(name, value)}" for name, value in options.items()]
+    texts = {name: _filled(name, value) for name, value in options.items()}
+    # JSON writes null, true and lists as YAML reads them
+    return [f"--{name}={text if isinstance(text, str) else json.dumps(text)}" for name, text in texts.items()]
 
 
-def _as_text(name: str, value: object) -> str:
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: _variable(found[1], name), value)
-    return json.dumps(value)  # null, true and lists as YAML reads them
+def _filled(name: str, value: object) -> object:
+    return _VARIABLE.sub(lambda found: _variable(found[1], name), value) if isinstance(value, str) else value
 
 
 def _variable(name: str, option: str) -> str:
@@ -72,10 +72,13 @@ def with_options(config: Mapping[str, Any], options: Options) -> dict[str, Any]:
 
     Returns:
         A new configuration.
+
+    Raises:
+        ConfigError: An environment variable is not set.
     """
     found: dict[str, Any] = copy.deepcopy(dict(config))
     for name, value in options.items():
-        _set(found, name.split("."), value)
+        _set(found, name.split("."), _filled(name, value))
     return found
 
 
