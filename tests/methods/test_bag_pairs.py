@@ -146,7 +146,7 @@ def fit_on(method, data, tmp_path):
 def test_the_data_gives_pairs(method, tmp_path, caplog):
     for bags in (BagSettings(ids_per_bag=2, images_per_id=2), BagSettings(protocol="windows", window=6)):
         seen = fit_on(method, data_of(bags, bags_per_batch=4), tmp_path)
-        assert sum(value > 0 for value in seen) > 0.8 * len(seen)
+        assert sum(value > 0 for value in seen) > 0.6 * len(seen)  # without a pair, 0; CMIL also wants a negative
     assert "no two bags share an identity" not in caplog.text
 
 

@@ -32,7 +32,8 @@ class CMIL(Method):
 
     Batches hold pairs of bags that share a label, where the data has any: where no two bags share one (random bags of
     one chunk per identity), the sampler says so, the triplet term is 0 and the others train alone. Triplets are those
-    of one process, and take three bags: with two in a batch the term is 0. Where the batch holds a sample of a bag, the mean is over the sample.
+    of one process, and take three bags: with two in a batch the term is 0. Where the batch holds a sample of a bag,
+    the mean is over the sample.
 
     Args:
         triplet_weight: Weight of the triplet term.
