@@ -113,3 +113,14 @@ def test_mgn_stands_on_resnet50(monkeypatch):
     monkeypatch.setattr(build, "create_body", body)
     build_network("mgn")
     assert asked == ["resnet50"]
+
+
+def test_a_run_s_checkpoint_starts_another_run_with_its_whole_network(tmp_path):
+    first = build_network("test_resnet", pooling="gem")
+    first(IMAGES)  # moves the running statistics of the neck
+    state = {f"network.{key}": value for key, value in first.state_dict().items()}
+    torch.save({"state_dict": {**state, "classifiers.0.weight": torch.ones(7, 2)}}, tmp_path / "last.ckpt")
+    second = build_network("test_resnet", weights=str(tmp_path / "last.ckpt"), pooling="gem")
+    assert all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
+    with pytest.raises(WeightsError, match="do not fit the network"):
+        build_network("osnet_x0_25", weights=str(tmp_path / "last.ckpt"))

@@ -43,7 +43,7 @@ class Method(pl.LightningModule):
     Args:
         num_ids: Training identities C, the width of each classifier; from the data when run by the command line.
         backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
-        weights: File of initial weights, a path or a name in the folder WSREID_WEIGHTS_DIR.
+        weights: File of initial weights, a path or a name in the folder WSREID_WEIGHTS_DIR; or a run's checkpoint.
         pretrained: Start from timm's published weights; needs a network connection.
         last_stride: Stride of the backbone's last stage, 1 or 2.
         pooling: Global pooling, "avg" or "gem".

@@ -14,7 +14,7 @@ from wsreid.models.osnet import OSNET_WIDTHS, OSNet
 from wsreid.models.pooling import Pooling
 from wsreid.models.timm_body import classifier_names, create_body, is_timm_name
 from wsreid.models.timm_net import TimmNet
-from wsreid.models.weights import load_weights
+from wsreid.models.weights import NETWORK_PREFIX, is_run_checkpoint, load_weights
 
 MGN_NAME: Final = "mgn"
 _MGN_BODY: Final = "resnet50"
@@ -34,7 +34,8 @@ def build_network(
     Args:
         backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
         weights: A weights file, as a path or as a name inside the folder that WSREID_WEIGHTS_DIR names: torchreid's
-            for OSNet; timm's keys for timm bodies, which for ResNets are torchvision's; ResNet-50's for MGN.
+            for OSNet; timm's keys for timm bodies, which for ResNets are torchvision's; ResNet-50's for MGN. Or a
+            checkpoint of a run with the same backbone, pooling and neck, of whatever method: its whole network.
         pretrained: Start from timm's published weights instead; needs a network, or timm's cache.
         last_stride: Stride of the last stage, 1 or 2. OSNet's is 1; MGN's branches have their own, so it takes 1 only.
         pooling: "avg", or "gem" with a learnable power for backbones that end in a map.
@@ -54,6 +55,10 @@ def build_network(
         raise ConfigError(f"last_stride must be 1 or 2, got {last_stride}")
     if weights is not None and pretrained:
         raise ConfigError("weights and pretrained both say where to start: set pretrained to false or weights to null")
+    if weights is not None and is_run_checkpoint(weights):
+        network = build_network(backbone, last_stride=last_stride, pooling=pooling, neck=neck)
+        load_weights(network, weights, prefix=NETWORK_PREFIX)
+        return network
     if backbone in OSNET_WIDTHS:
         return _build_osnet(backbone, weights, pretrained, last_stride, pooling, neck)
     if backbone == MGN_NAME:

@@ -16,6 +16,7 @@ from wsreid.errors import WeightsError
 WEIGHTS_DIR_VARIABLE: Final = "WSREID_WEIGHTS_DIR"
 _WRAPPERS: Final = ("state_dict", "model")
 _PARALLEL_PREFIX: Final = "module."
+NETWORK_PREFIX: Final = "network."  # of the embedding network in a run's checkpoints
 _NAMED_KEYS: Final = 4  # keys quoted in a message before it says "and n more"
 
 _logger = logging.getLogger(__name__)
@@ -95,8 +96,25 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def is_run_checkpoint(name: str) -> bool:
+    """Whether a weights file is a checkpoint of a run of ours, whose embedding network has a prefix of its own.
+
+    Args:
+        name: See `find_weights`.
+
+    Raises:
+        WeightsError: The file is missing or unreadable.
+    """
+    return any(key.startswith(NETWORK_PREFIX) for key in read_state_dict(find_weights(name)))
+
+
 def load_weights(
-    module: nn.Module, name: str, *, classifiers: Sequence[str] = ("classifier",), fresh: Sequence[str] = ()
+    module: nn.Module,
+    name: str,
+    *,
+    classifiers: Sequence[str] = ("classifier",),
+    fresh: Sequence[str] = (),
+    prefix: str = "",
 ) -> None:
     """Load a weights file into a module, strictly; a classifier of the file may be dropped, which is logged.
 
@@ -105,12 +123,14 @@ def load_weights(
         name: See `find_weights`.
         classifiers: Prefixes of keys that the file may hold in excess.
         fresh: Prefixes of the module's keys that the file may lack; they keep their initial values.
+        prefix: Only what the file holds under this prefix is taken, without it.
 
     Raises:
         WeightsError: The file is missing or unreadable, or keys or shapes do not fit; they are named.
     """
     path = find_weights(name)
-    state = read_state_dict(path)
+    found = read_state_dict(path)
+    state = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
     own = module.state_dict()
     dropped = [key for key in state if key not in own and _under(key, classifiers)]
     kept = {key: value for key, value in state.items() if key not in dropped}
