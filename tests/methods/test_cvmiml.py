@@ -6,11 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.retrieval.pool import SIZE
 from wsreid.errors import ConfigError
 from wsreid.inference import means_over_views, seed_groups, view_sums
 from wsreid.losses import alignment_and_entropy, bag_maximum_loss, candidate_log_softmax, cross_view_loss
 from wsreid.methods import CVMIML
 
+from . import cvmiml_jobs
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -123,3 +125,12 @@ def test_resume_gives_the_same(tmp_path):
 def test_refuses(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         CVMIML(num_ids=NUM_IDS, **options)
+
+
+def test_prototypes_are_alike_on_all_processes_and_those_of_one(pool):
+    found = pool.run(SIZE, cvmiml_jobs.prototypes_together)
+    expected = cvmiml_jobs.prototypes_of(range(SIZE))
+    assert expected.any()
+    for prototypes in found:
+        assert torch.equal(prototypes, found[0])
+        assert torch.allclose(prototypes.float(), expected.float(), atol=1e-3)
