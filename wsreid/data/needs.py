@@ -10,7 +10,7 @@ class Needs:
     Attributes:
         views: Augmented views of each image, the V of `BagBatch.images`.
         whole_bags: Batches should hold all images of a bag where `images_per_bag` allows it.
-        shared_label_pairs: Batches hold pairs of bags that share a label, wherever there are any; two bags or more each.
+        shared_label_pairs: Batches hold pairs of bags that share a label, wherever there are any.
         member_table: The method keeps a table with one entry per member and candidate.
         epoch_pass: The method passes over the whole training set once per epoch.
         ema: The method keeps an exponential moving average of its weights.
