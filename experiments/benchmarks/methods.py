@@ -5,9 +5,10 @@
 A step is forward pass, losses, pseudo labels, backward pass and Adam, over C = 28,310 classes and 180 images: 12 bags,
 15 images of each bag's 400, five candidates. `BagCE` is the plain cross entropy. Both step in turns in one process,
 with default options, and a ratio is the median over the turns of one turn's ratio: what else the machine does then
-weighs on both sides. Memory is what is kept (weights, buffers, the optimiser's state) and the most that a step
-allocates on top, each beside BagCE's, tensors alone; tables by member grow with the set and are not in it. Aims: 10 %
-of the time, 200 MB. The pass over the set that some methods make once an epoch is not in a step.
+weighs on both sides; on the CPU it is of the process's CPU time. Memory is what is kept (weights, buffers, the
+optimiser's state) and the most that a step allocates on top, each beside BagCE's, tensors alone; tables by member grow
+with the set and are not in it. Aims: 10 % of the time, 200 MB. The pass over the set that some methods make once an
+epoch is not in a step.
 
 The default network is so small that the ratio shows what the losses cost at their dearest: with a ResNet-50 the same
 milliseconds stand beside a far longer step (`--backbone resnet50`; the column "ms more" carries over as it is).
@@ -125,10 +126,10 @@ class Stepper:
     def seconds(self) -> float:
         """Time of one step."""
         self._wait()
-        start = time.perf_counter()
+        start = self._clock()
         self.step()
         self._wait()
-        return time.perf_counter() - start
+        return self._clock() - start
 
     def bytes(self) -> int:
         """What is kept, and the most that a step allocates on top."""
@@ -151,6 +152,9 @@ class Stepper:
             now += event.nbytes()
             peak = max(peak, now)
         return peak
+
+    def _clock(self) -> float:
+        return time.perf_counter() if self.device.type == "cuda" else time.process_time()
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
