@@ -10,7 +10,7 @@ import yaml
 
 from wsreid.cli import main
 from wsreid.errors import ConfigError, DataError, WsreidError
-from wsreid.methods import BagCE
+from wsreid.methods import PRODEN, BagCE
 from wsreid.retrieval import RetrievalResult, evaluate
 from wsreid.retrieval.feature_files import read_features
 from wsreid.tracking.csv_logger import read_metrics
@@ -276,3 +276,20 @@ def test_the_process_prints_one_line_and_exits_with_2():
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("wsreid: --model: there is no class 'DLG'; did you mean 'DGL'?")
+
+
+def test_the_untrained_network_is_scored_without_what_training_remembered(run_cli, tmp_path, monkeypatch):
+    written = []
+
+    def spied(self, batch, outputs):
+        if not self.training:
+            written.append(int(self.table.written(batch.member).sum()))
+        return pseudo_labels(self, batch, outputs)
+
+    pseudo_labels = PRODEN.pseudo_labels
+    monkeypatch.setattr(PRODEN, "pseudo_labels", spied)
+    cli = run_cli("fit", "--trainer.max_epochs", "1", "--run", tmp_path / "run", model="PRODEN")
+    half = len(written) // 2
+    assert all(written[:half])
+    assert not any(written[half:])
+    assert len(cli.model.table.state_dict()["member"]) > 0

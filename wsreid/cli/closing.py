@@ -16,6 +16,7 @@ from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.run_setup import progress_bar
 from wsreid.data.datamodule import BagDataModule
 from wsreid.methods import LabelRefine, LabelRefineCallback
+from wsreid.methods.member_table import MemberTable
 from wsreid.retrieval.callback import RetrievalCallback, limited
 from wsreid.tracking import (
     Accuracy,
@@ -107,10 +108,15 @@ def _before_training(cli: SuiteCLI, weights: Mapping[str, Tensor]) -> ResultRow:
         callbacks=callbacks,
     )
     model.load_state_dict(dict(weights))
+    table = model.table if model.needs.member_table else None
+    if table is not None:
+        model.table = MemberTable()  # labels of members that no step has seen
     try:
         trainer.test(model, datamodule=cli.datamodule, verbose=False)
     finally:
         model.load_state_dict(trained)
+        if table is not None:
+            model.table = table
         model.trainer = cli.trainer
     return _row(trainer, _untrained_name(cli), None)
 
