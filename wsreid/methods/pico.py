@@ -64,7 +64,8 @@ class PiCO(TabledMethod):
         queue: Keys in the queue; at least those of a batch on all processes.
         projection_dim: Width P of the projection.
         key_momentum: What the momentum encoder keeps in each step. 0.999 is for runs of many thousand steps.
-        prototype_momentum: m.
+        prototype_momentum: m. 0.99 looks back on 100 images of a class, which the source has many times an epoch: with
+            a dozen, prototypes lag behind the features by epochs.
         phi_start: phi in the first epoch.
         phi_end: phi after the last.
         base: See `Method`.
@@ -75,8 +76,8 @@ class PiCO(TabledMethod):
         {
             "lr": (2e-3, 4e-3, 8e-3),
             "key_momentum": (0.9, 0.99, 0.999),
+            "prototype_momentum": (0.5, 0.9, 0.99),
             "contrast_weight": (0.1, 0.5),
-            "moco_epochs": (1, 5),
         }
     )
 
