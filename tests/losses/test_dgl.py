@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from wsreid.inference import candidate_argmax
-from wsreid.losses import graph_loss, pairwise_loss, unary_loss
+from wsreid.losses import graph_loss, pairwise_loss, soft_pairwise_loss, unary_loss
 
 from .conftest import assert_near
 
@@ -120,3 +120,38 @@ def test_float32_under_autocast():
     assert inside.dtype == torch.float32
     assert torch.equal(inside, outside)
     assert graph_loss(logits.bfloat16(), pseudo, low_level.bfloat16()).dtype == torch.float32
+
+
+def test_soft_pairs_as_a_loop():
+    generator = torch.Generator().manual_seed(4)
+    logits = torch.randn(5, 9, generator=generator, dtype=torch.float64, requires_grad=True)
+    candidates = torch.tensor([[1, 4, 8]] * 3 + [[0, 2, -1]] * 2)
+    coupling = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    coupling = (coupling + coupling.T).fill_diagonal_(0)
+    coupling[:3, 3:] = coupling[3:, :3] = 0
+    probs = [logits[i, [c for c in candidates[i].tolist() if c >= 0]].softmax(0) for i in range(5)]
+    total, weight = 0.0, 0.0
+    for i in range(5):
+        for j in range(5):
+            if float(coupling[i, j]):
+                total = total + coupling[i, j] * (1 - probs[i] @ probs[j])
+                weight += abs(float(coupling[i, j]))
+    assert torch.allclose(soft_pairwise_loss(logits, candidates, coupling), total / weight)
+    assert torch.autograd.gradcheck(lambda z: soft_pairwise_loss(z, candidates, coupling), logits)
+
+
+def test_soft_pairs_without_pairs_are_zero():
+    logits = torch.randn(3, 4, requires_grad=True)
+    loss = soft_pairwise_loss(logits, torch.tensor([[1, 2], [0, 3], [-1, -1]]), torch.zeros(3, 3))
+    loss.backward()
+    assert float(loss) == 0.0
+    assert not bool(logits.grad.any())
+
+
+def test_soft_pairs_under_autocast():
+    logits, candidates = torch.randn(4, 6), torch.tensor([[1, 2]] * 4)
+    coupling = torch.ones(4, 4).fill_diagonal_(0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = soft_pairwise_loss(logits.bfloat16(), candidates, coupling)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, soft_pairwise_loss(logits.bfloat16().float(), candidates, coupling))

@@ -137,3 +137,21 @@ def test_other_shapes_are_refused():
     logits, candidates, weights = random_inputs(8)
     with pytest.raises(ValueError, match="differ in shape"):
         weighted_candidate_cross_entropy(logits, candidates, weights[:, :2])
+
+
+def test_smoothing_moves_mass_to_all_classes():
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(3, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    candidates = torch.tensor([[0, 4], [2, -1], [-1, -1]])
+    weights = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    logp = logits.log_softmax(1)
+    expected = 0.0
+    for i in range(2):
+        for c in range(6):
+            target = 0.1 / 6
+            for k in range(2):
+                if int(candidates[i, k]) == c:
+                    target += 0.9 * float(weights[i, k])
+            expected = expected - target * logp[i, c] / 2
+    assert torch.allclose(weighted_candidate_cross_entropy(logits, candidates, weights, 0.1), expected)
+    assert torch.autograd.gradcheck(lambda z: weighted_candidate_cross_entropy(z, candidates, weights, 0.1), logits)

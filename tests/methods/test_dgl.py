@@ -1,113 +1,161 @@
-"""The graph model: its terms are the losses', its switches switch."""
+"""The graph model on soft labels: its terms and its inference are those of the pure functions, its memory is kept."""
+
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from wsreid.inference import candidate_argmax, greedy_balanced
-from wsreid.losses import pairwise_loss, unary_loss, weak_triplet_loss
+from wsreid.errors import ConfigError
+from wsreid.inference import bag_couplings, mean_field, prototype_scores
+from wsreid.losses import soft_pairwise_loss, weighted_candidate_cross_entropy
 from wsreid.methods import DGL
 
-from .conftest import NUM_IDS, bag_batch
+from .conftest import NUM_IDS, Served, bag_batch, make_trainer
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def model_and(batch, **options):
     torch.manual_seed(3)
-    model = DGL(num_ids=NUM_IDS, **options).eval()
+    model = DGL(num_ids=NUM_IDS, **({"warm_start": 0.0} | options)).eval()
     for classifier in model.classifiers:
         torch.nn.init.normal_(classifier.weight)
     return model, model.outputs(batch)
 
 
-def test_defaults_are_the_official_sum():
-    batch = bag_batch()
+def timed(batch):
+    n = len(batch)
+    return replace(
+        batch, camera=batch.bag % 2, sequence=torch.zeros(n, dtype=torch.long), frame=torch.arange(n) // 2 * 12
+    )
+
+
+def unit(outputs):
+    return F.normalize(outputs.network.features, dim=1)
+
+
+def test_the_first_step_spreads_labels_evenly():
+    batch = bag_batch(width=3)
+    model, outputs = model_and(batch, smoothing=0.0)
+    own = batch.image_candidates
+    even = torch.full(own.shape, 1 / 3)
+    terms = model.losses(batch, outputs)
+    assert list(terms) == ["unary"]
+    expected = sum(weighted_candidate_cross_entropy(z, own, even) for z in outputs.logits) / 2
+    assert torch.allclose(terms["unary"], expected)
+
+
+def test_the_second_step_learns_from_what_the_first_inferred():
+    batch = timed(bag_batch(width=3))
+    model, outputs = model_and(batch, momentum=0.25)
+    inferred = model.infer(batch, outputs)
+    model.losses(batch, outputs)
+    soft = model.table.take(batch.member, batch.image_candidates)
+    assert torch.allclose(soft, 0.25 / 3 + 0.75 * inferred, atol=2e-3)
+    again = model.losses(batch, outputs)["unary"]
+    own = batch.image_candidates
+    assert torch.allclose(again, sum(weighted_candidate_cross_entropy(z, own, soft, 0.1) for z in outputs.logits) / 2)
+    assert torch.equal(model.pseudo_labels(batch, outputs).probs, model.table.take(batch.member, own))
+
+
+def test_inference_is_mean_field_on_softmax_bank_and_graph():
+    batch = timed(bag_batch(width=3))
+    model, outputs = model_and(batch, presence=False, rounds=4)
+    model.losses(batch, outputs)  # fills the bank
+    own, f = batch.image_candidates, unit(outputs)
+    assert bool(model.bank[own.unique()].any(1).all())
+    softmax = sum(z.gather(1, own).softmax(1) for z in outputs.logits) / 2
+    unary = softmax.log() + prototype_scores(f, model.bank, own) / 0.07
+    times = (batch.bag, batch.camera, batch.sequence, batch.frame)
+    coupling = bag_couplings(f, *times, 1.0, 0.5, 1.0, 0.5)
+    assert torch.allclose(model.infer(batch, outputs), mean_field(unary, own, coupling, 4), atol=1e-5)
+
+
+def test_each_switch_turns_its_part_off():
+    batch = timed(bag_batch(width=3))
     model, outputs = model_and(batch)
-    own, low_level = batch.image_candidates, outputs.network.low_level
-    heads = [(z, candidate_argmax(z, own).ids) for z in outputs.logits]
-    assert not torch.equal(heads[0][1], heads[1][1])  # each head deduces its own labels
-    terms = model.losses(batch, outputs)
-    assert list(terms) == ["unary", "pairwise", "triplet"]
-    assert torch.allclose(terms["unary"], sum(unary_loss(z, y) for z, y in heads) / 2)
-    assert torch.allclose(terms["pairwise"], 2 * sum(pairwise_loss(z, y, low_level, 1.0) for z, y in heads) / 2)
-    assert torch.allclose(terms["triplet"], 2 * weak_triplet_loss(outputs.network.metric[0], own, 1.2))
-
-
-def test_bag_scope_counts_pairs_of_a_bag():
-    batch = bag_batch()
-    model, outputs = model_and(batch, pair_scope="bag", pair_weight=1.0)
+    model.losses(batch, outputs)
     own = batch.image_candidates
-    expected = [
-        pairwise_loss(z, candidate_argmax(z, own).ids, outputs.network.low_level, 1.0, batch.bag)
-        for z in outputs.logits
-    ]
-    assert torch.allclose(model.losses(batch, outputs)["pairwise"], torch.stack(expected).mean())
+    softmax = sum(z.gather(1, own).softmax(1) for z in outputs.logits) / 2
+    whole = model.infer(batch, outputs)
+    for name, off in (("bank_weight", 0.0), ("rounds", 0), ("presence", False)):
+        before = getattr(model, name)
+        setattr(model, name, off)
+        assert not torch.allclose(model.infer(batch, outputs), whole, atol=1e-4), name
+        setattr(model, name, before)
+    model.bank_weight, model.rounds, model.presence = 0.0, 0, False
+    assert torch.allclose(model.infer(batch, outputs), softmax, atol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["layer1", "rgb", "embedding"])
-@pytest.mark.parametrize("detach", [False, True])
-def test_kernels(kernel, detach):
-    batch = bag_batch()
-    model, outputs = model_and(batch, kernel=kernel, detach_kernel=detach)
-    low_level = outputs.network.low_level
-    features = outputs.network.features
-    expected = {
-        "layer1": low_level,
-        "rgb": torch.nn.functional.adaptive_avg_pool2d(batch.images[0].float() / 255, (8, 4)).flatten(1),
-        "embedding": features / features.norm(dim=1, keepdim=True),
-    }[kernel]
-    terms = model.losses(batch, outputs)
+def test_presence_gives_each_candidate_an_image_of_whole_bags_alone(caplog):
+    batch = bag_batch(bags=2, per_bag=6, width=4)
+    batch.bag_size[1] = 60
+    model, outputs = model_and(batch, bank_weight=0.0, rounds=0)
+    biased = replace(
+        outputs, logits=tuple(z + 9 * (torch.arange(NUM_IDS) == batch.candidates[:, :1][0]) for z in outputs.logits)
+    )
+    mass = torch.zeros(2, 4).index_add_(0, batch.bag, model.infer(batch, biased))
+    assert bool((mass[0] > 0.97).all())
+    model.presence = False
+    free = model.infer(batch, biased)
+    model.presence = True
+    assert torch.allclose(model.infer(batch, biased)[batch.bag == 1], free[batch.bag == 1], atol=1e-4)
+    assert sum("presence holds for whole bags" in record.message for record in caplog.records) == 1
+
+
+def test_the_pairwise_term_is_the_loss_on_the_couplings():
+    batch = timed(bag_batch(width=3))
+    model, outputs = model_and(batch, pair_weight=0.5, kernel="layer1", sigma=1.0)
     own = batch.image_candidates
-    pairs = [pairwise_loss(z, candidate_argmax(z, own).ids, expected) for z in outputs.logits]
-    assert torch.allclose(terms["pairwise"], 2 * torch.stack(pairs).mean())
-    if kernel == "layer1":
-        full = torch.autograd.grad(terms["pairwise"], model.network.stem.weight, retain_graph=True)[0]
-        other = DGL(num_ids=NUM_IDS, detach_kernel=not detach).eval()
-        other.load_state_dict(model.state_dict())
-        changed = other.losses(batch, other.outputs(batch))["pairwise"]
-        assert not torch.allclose(full, torch.autograd.grad(changed, other.network.stem.weight)[0], rtol=1e-4)
+    coupling = bag_couplings(
+        outputs.network.low_level, batch.bag, batch.camera, batch.sequence, batch.frame, 1.0, 1.0, 1.0, 0.5
+    )
+    expected = 0.5 * sum(soft_pairwise_loss(z, own, coupling) for z in outputs.logits) / 2
+    assert torch.allclose(model.losses(batch, outputs)["pairwise"], expected)
 
 
-def test_quantile_by_bag():
-    batch = bag_batch(bags=4, per_bag=6, width=3)
-    model, outputs = model_and(batch, triplet_quantile="by_bag", triplet_weight=1.0)
-    expected = weak_triplet_loss(outputs.network.metric[0], batch.image_candidates, 1.2, 1 / 3)
-    found = model.losses(batch, outputs)["triplet"]
-    assert torch.allclose(found, expected)
-    median = weak_triplet_loss(outputs.network.metric[0], batch.image_candidates, 1.2)
-    assert not torch.allclose(found, median)
-
-
-def test_greedy_on_whole_bags():
-    batch = bag_batch()
-    model, outputs = model_and(batch, inference="greedy")
-    own = batch.image_candidates
-    heads = [(z, greedy_balanced(z, own, batch.bag).ids) for z in outputs.logits]
-    assert any(not torch.equal(y, candidate_argmax(z, own).ids) for z, y in heads)
-    assert torch.allclose(model.losses(batch, outputs)["unary"], sum(unary_loss(z, y) for z, y in heads) / 2)
-    labels = model.pseudo_labels(batch, outputs)
-    assert torch.equal(labels.ids, greedy_balanced(sum(outputs.logits) / 2, own, batch.bag).ids)
-    assert torch.allclose(labels.probs.sum(1), torch.ones(len(batch)))
-
-
-def test_greedy_on_a_sample_falls_back_to_argmax_and_says_so_once(caplog):
-    batch = bag_batch()
-    batch.bag_size[1:3] = 5  # two bags have an image that the batch does not hold
-    model, outputs = model_and(batch, inference="greedy")
-    own = batch.image_candidates
-    sample = (batch.bag == 1) | (batch.bag == 2)
-    heads = [
-        (z, torch.where(sample, candidate_argmax(z, own).ids, greedy_balanced(z, own, batch.bag).ids))
-        for z in outputs.logits
-    ]
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_bag_of_one_image_or_one_candidate(width):
+    batch = bag_batch(bags=3, per_bag=1, width=width)
+    model, outputs = model_and(batch)
     for _ in range(2):
-        assert torch.allclose(model.losses(batch, outputs)["unary"], sum(unary_loss(z, y) for z, y in heads) / 2)
-    assert sum("fall back to argmax" in record.message for record in caplog.records) == 1
+        assert all(bool(torch.isfinite(term)) for term in model.losses(batch, outputs).values())
+    assert torch.allclose(model.infer(batch, outputs).sum(1), torch.ones(3))
 
 
-def test_argmax_pseudo_labels_are_the_bases():
-    batch = bag_batch(bag_size=9)
-    model, outputs = model_and(batch)
-    labels = model.pseudo_labels(batch, outputs)
-    expected = sum(z.gather(1, batch.image_candidates).softmax(1) for z in outputs.logits) / 2
-    assert torch.allclose(labels.probs, expected)
+def test_images_without_candidates_give_no_loss_and_no_label():
+    batch = bag_batch()
+    empty = replace(batch, candidates=torch.full_like(batch.candidates, -1))
+    model, outputs = model_and(empty)
+    assert float(model.losses(empty, outputs)["unary"]) == 0.0
+    assert not bool(model.infer(empty, outputs).any())
+    assert not bool(model.bank.any())
+
+
+def test_resume_gives_the_same_weights_table_and_bank(tmp_path):
+    data = [bag_batch(seed) for seed in range(3)]
+
+    def trained(epochs, name, ckpt_path=None):
+        torch.manual_seed(0)
+        model = DGL(num_ids=NUM_IDS, warm_start=0.0)
+        trainer = make_trainer(tmp_path, max_epochs=epochs)
+        trainer.fit(model, datamodule=Served(data), ckpt_path=ckpt_path, weights_only=True)
+        trainer.save_checkpoint(tmp_path / name)
+        return model
+
+    whole = trained(3, "whole.ckpt")
+    trained(1, "first.ckpt")
+    resumed = trained(3, "resumed.ckpt", tmp_path / "first.ckpt")
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
+    assert torch.equal(whole.table.state_dict()["values"], resumed.table.state_dict()["values"])
+    assert bool(whole.bank.any())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("momentum", 1.0), ("bank_momentum", -0.1), ("smoothing", 1.0), ("sigma", 0.0), ("rounds", -1), ("warm_start", 2)],
+)
+def test_options_out_of_range_are_named(option, value):
+    with pytest.raises(ConfigError, match=option):
+        DGL(num_ids=NUM_IDS, **{option: value})

@@ -54,19 +54,22 @@ def test_permuted_truth(method, tmp_path):
 
 @pytest.mark.usefixtures("tiny_network")
 @pytest.mark.parametrize(
-    "options",
+    ("name", "options"),
     [
-        {"inference": "greedy", "pair_scope": "bag", "triplet_quantile": "by_bag"},
-        {"kernel": "rgb"},
-        {"kernel": "embedding", "detach_kernel": True},
+        ("DGLOfficial", {"inference": "greedy", "pair_scope": "bag", "triplet_quantile": "by_bag"}),
+        ("DGLOfficial", {"kernel": "rgb"}),
+        ("DGLOfficial", {"kernel": "embedding", "detach_kernel": True}),
+        ("DGL", {"kernel": "rgb", "pair_weight": 1.0, "warm_start": 0.0, "momentum": 0.5, "sharpen": 2.0}),
+        ("DGL", {"kernel": "layer1", "presence": False, "bank_weight": 0.0}),
     ],
     ids=str,
 )
-def test_permuted_truth_under_the_switches_of_the_graph_model(options, tmp_path):
-    batches = batches_for(wsreid.methods.DGL)
+def test_permuted_truth_under_the_switches_of_the_graph_models(name, options, tmp_path):
+    method = getattr(wsreid.methods, name)
+    batches = batches_for(method)
     permuted = [permute_truth(batch) for batch in batches]
-    first = weights_after(wsreid.methods.DGL, batches, tmp_path, **options)
-    second = weights_after(wsreid.methods.DGL, permuted, tmp_path, **options)
+    first = weights_after(method, batches, tmp_path, **options)
+    second = weights_after(method, permuted, tmp_path, **options)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    default = weights_after(wsreid.methods.DGL, batches, tmp_path)
+    default = weights_after(method, batches, tmp_path)
     assert any(not torch.equal(first[name], default[name]) for name in first)

@@ -7,7 +7,7 @@ import torch
 
 from wsreid.data.batch import Truth
 from wsreid.losses import batch_hard_triplet_loss, pairwise_loss, unary_loss
-from wsreid.methods import DGL, OracleBag
+from wsreid.methods import DGLOfficial, OracleBag
 
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer
 
@@ -37,7 +37,7 @@ def test_it_has_the_official_sum_on_true_identities():
 def test_it_draws_as_the_graph_model_does_and_is_shown_as_an_oracle():
     assert OracleBag.needs.truth
     assert not OracleBag.needs.identity_batches
-    assert OracleBag.needs.whole_bags == DGL.needs.whole_bags
+    assert OracleBag.needs.whole_bags == DGLOfficial.needs.whole_bags
     assert 4e-3 in OracleBag.search_space["lr"]
 
 

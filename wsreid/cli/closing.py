@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,7 +17,6 @@ from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.run_setup import progress_bar
 from wsreid.data.datamodule import BagDataModule
 from wsreid.methods import LabelRefine, LabelRefineCallback
-from wsreid.methods.member_table import MemberTable
 from wsreid.retrieval.callback import RetrievalCallback, limited
 from wsreid.tracking import (
     Accuracy,
@@ -107,18 +107,23 @@ def _before_training(cli: SuiteCLI, weights: Mapping[str, Tensor]) -> ResultRow:
         default_root_dir=str(cli.run_folder.path / "untrained"),
         callbacks=callbacks,
     )
+    learned = remembered(model)
     model.load_state_dict(dict(weights))
-    table = model.table if model.needs.member_table else None
-    if table is not None:
-        model.table = MemberTable()  # labels of members that no step has seen
+    model.on_load_checkpoint(copy.deepcopy(cli.untrained_memory))
     try:
         trainer.test(model, datamodule=cli.datamodule, verbose=False)
     finally:
         model.load_state_dict(trained)
-        if table is not None:
-            model.table = table
+        model.on_load_checkpoint(learned)
         model.trainer = cli.trainer
     return _row(trainer, _untrained_name(cli), None)
+
+
+def remembered(model: pl.LightningModule) -> dict[str, Any]:
+    """What a method remembers besides its weights, such as a table by member: what it adds to a checkpoint."""
+    memory: dict[str, Any] = {}
+    model.on_save_checkpoint(memory)
+    return copy.deepcopy(memory)
 
 
 def _untrained_name(cli: SuiteCLI) -> str:

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from wsreid.cli.closing import close_fit, close_test
+from wsreid.cli.closing import close_fit, close_test, remembered
 from wsreid.cli.predict_shards import begin_predict, close_predict, holds_prediction
 from wsreid.cli.quiet import quiet
 from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
@@ -162,7 +162,8 @@ class SuiteCLI(LightningCLI):
         return kwargs | own.get(subcommand, {})
 
     def before_fit(self) -> None:
-        """Keeps the untrained weights for the closing table."""
+        """Keeps what the method is before training for the closing table."""
+        self.untrained_memory = remembered(self.model)
         self.untrained = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
 
     def after_fit(self) -> None:

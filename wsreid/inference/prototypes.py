@@ -1,6 +1,7 @@
 """Labels from class prototypes, and how the prototypes follow them.
 
-Wang et al., "PiCO: Contrastive Label Disambiguation for Partial Label Learning", arXiv:2201.08984.
+Hard labels: Wang et al., "PiCO: Contrastive Label Disambiguation for Partial Label Learning", arXiv:2201.08984. Soft
+ones: ours.
 """
 
 import torch
@@ -64,3 +65,86 @@ def moved_prototypes(
     # a product, not index_add: its sum has one order on a GPU too
     moved = kept * prototypes[classes] + share.to(features.dtype) @ features  # (K, D)
     return classes, F.normalize(moved, dim=1)
+
+
+@torch.no_grad()
+@in_float32
+def prototype_scores(features: Tensor, prototypes: Tensor, candidates: Tensor) -> Tensor:
+    """How alike an image is to the prototype of each of its candidates: f_i . mu_c.
+
+    An image has scores only where all of its candidates have a prototype: else a candidate would lose, or win, because
+    none of its images has come yet.
+
+    Args:
+        features: f, `(N, D)` floating point, L2-normalised.
+        prototypes: mu, `(C, D)` floating point, L2-normalised or zeros.
+        candidates: Class indices `(N, L)` long, padded with -1.
+
+    Returns:
+        `(N, L)` in [-1, 1]; 0 at padding, and throughout for an image without scores.
+    """
+    valid = candidates >= 0  # (N, L)
+    own = prototypes[candidates.clamp(min=0)].to(features.dtype)  # (C, D) -> (N, L, D)
+    known = ((own != 0).any(2) | ~valid).all(1, keepdim=True)  # (N, L, D) -> (N, 1)
+    scores: Tensor = torch.einsum("nd,nld->nl", features, own)  # (N, L)
+    return scores * (valid & known)
+
+
+@torch.no_grad()
+@in_float32
+def prototype_sums(features: Tensor, candidates: Tensor, probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What a batch says of each class: the sum of its images, each by how surely it shows the class.
+
+        n_c = sum_i w_ic^2,   s_c = sum_i w_ic^2 f_i
+
+    The square leaves little of the many small shares that a bag's other people have.
+
+    Args:
+        features: f, `(N, D)` floating point, L2-normalised.
+        candidates: Class indices `(N, L)` long, padded with -1.
+        probs: w, `(N, L)`, 0 at padding.
+
+    Returns:
+        The classes, `(K,)` long, ascending; n, `(K,)`; s, `(K, D)`.
+    """
+    valid = (candidates >= 0) & (probs > 0)  # (N, L)
+    image, column = torch.nonzero(valid, as_tuple=True)  # (P,), (P,)
+    classes, group = torch.unique(candidates[image, column], return_inverse=True)  # (P,) -> (K,), (P,)
+    weight = probs[image, column].square()  # (P,)
+    share = features.new_zeros(len(classes), len(features))  # (K, N)
+    share.index_put_((group, image), weight.to(features.dtype), accumulate=True)
+    # a product, not index_add: its sum has one order on a GPU too
+    return classes, share.sum(1), share @ features  # (K, N), (N, D) -> (K, D)
+
+
+@torch.no_grad()
+@in_float32
+def drawn_prototypes(
+    prototypes: Tensor, classes: Tensor, mass: Tensor, sums: Tensor, momentum: float, least: float = 0.05
+) -> tuple[Tensor, Tensor]:
+    """Draws prototypes towards what batches said of their classes.
+
+        mu_c <- normalised((1 - a) mu_c + a s_c / |s_c|),   a = (1 - m) min(n_c, 1);  a = 1 for a class without one
+
+    so half an image moves a prototype half as far, and many images no farther than one.
+
+    Args:
+        prototypes: mu, `(C, D)` floating point; not changed.
+        classes: `(K,)` long; a class may stand several times, once for each process.
+        mass: n, `(K,)`.
+        sums: s, `(K, D)`.
+        momentum: m, in [0, 1).
+        least: Classes with a smaller n do not move.
+
+    Returns:
+        The classes that move, `(k,)` long, ascending, and their new prototypes `(k, D)`.
+    """
+    moving, group = torch.unique(classes, return_inverse=True)  # (K,) -> (k,), (K,)
+    member = (group == torch.arange(len(moving), device=group.device)[:, None]).to(sums.dtype)  # (K,) -> (k, K)
+    total, towards = member @ mass, F.normalize(member @ sums, dim=1)  # (k,), (k, D)
+    kept = total >= least  # (k,)
+    moving, total, towards = moving[kept], total[kept], towards[kept]
+    before = prototypes[moving].to(sums.dtype)  # (k, D)
+    share = ((1 - momentum) * total.clamp(max=1))[:, None]  # (k,) -> (k, 1)
+    share = torch.where((before != 0).any(1, keepdim=True), share, 1.0)
+    return moving, F.normalize((1 - share) * before + share * towards, dim=1)

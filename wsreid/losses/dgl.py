@@ -70,6 +70,30 @@ def pairwise_loss(
     return -(kernel * agreement * apart).sum() / pairs.sum().clamp(min=1)
 
 
+@in_float32
+def soft_pairwise_loss(logits: Tensor, candidates: Tensor, coupling: Tensor) -> Tensor:
+    """The Potts term of a bag's pairs, in its mean over independent labels of their candidates (ours).
+
+        L = (1 / sum_ij |J_ij|) sum_ij J_ij (1 - p_i . p_j),   p_i the softmax over the candidates S_i
+
+    1 - p_i . p_j is the chance that the two are labelled apart. Over the candidates alone, images of a bag can agree
+    without being drawn out of the bag label.
+
+    Args:
+        logits: `(N, C)` floating point.
+        candidates: S_i, class indices `(N, L)` long, padded with -1; equal within a bag.
+        coupling: J, `(N, N)`, 0 between bags; negative for pairs to be kept apart. It takes no gradient.
+
+    Returns:
+        Scalar; 0 with zero gradient where all couplings are 0.
+    """
+    valid = candidates >= 0  # (N, L)
+    inside = logits.gather(1, candidates.clamp(min=0))  # (N, C) -> (N, L)
+    probs = inside.masked_fill(~valid, torch.finfo(inside.dtype).min).softmax(1) * valid  # (N, L)
+    price = coupling.detach().to(probs.dtype)  # (N, N)
+    return (price * (1 - probs @ probs.T)).sum() / price.abs().sum().clamp(min=1e-6)
+
+
 def graph_loss(
     logits: Tensor,
     pseudo: Tensor,

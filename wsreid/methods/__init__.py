@@ -9,6 +9,7 @@ from wsreid.methods.cmil import CMIL
 from wsreid.methods.cpal import CPAL
 from wsreid.methods.cvmiml import CVMIML
 from wsreid.methods.dgl import DGL
+from wsreid.methods.dglofficial import DGLOfficial
 from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
@@ -37,6 +38,7 @@ __all__ = [
     "BagCE",
     "BagOutputs",
     "ClusterContrast",
+    "DGLOfficial",
     "EvalOutputs",
     "FolderCE",
     "LabelRefine",

@@ -1,14 +1,16 @@
 """The base of all methods: it owns the network, the step, the optimiser, the logging and the scoring features."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypedDict
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.needs import Needs
@@ -122,7 +124,6 @@ class Method(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)  # (3,) -> (3, 1, 1)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self._warned_tiny = False
-        self._followed_step = 0
         self.latest_labels = None
         if self.needs.member_table:
             self.table = MemberTable()
@@ -303,10 +304,16 @@ class Method(pl.LightningModule):
         if self.needs.epoch_pass:
             self.epoch_features(embed_training_rows(self, self.epoch_pass_limit))
 
-    def on_train_batch_end(self, outputs: object, batch: BagBatch, batch_idx: int) -> None:
-        """Lets the follower follow, once for each step of the optimiser."""
-        if self.needs.ema and self.global_step != self._followed_step:
-            self._followed_step = self.global_step
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], object] | None = None,
+    ) -> None:
+        """Lets the follower follow after the step: here, so that a checkpoint of any moment has it."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.needs.ema:
             self.follower.follow(self.network, self.followed_heads())
 
     def on_train_epoch_end(self) -> None:
@@ -321,7 +328,6 @@ class Method(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the table."""
-        self._followed_step = int(checkpoint.get("global_step", 0))
         if self.needs.member_table and "member_table" in checkpoint:
             self.table.load_state_dict(checkpoint["member_table"])
 

@@ -1,7 +1,11 @@
-"""The graph model: differentiable graphical learning, arXiv:1904.03845."""
+"""The graph model on soft labels: a graph over each bag, and a bank by which bags share what they know."""
+
+from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -9,125 +13,187 @@ from torch import Tensor
 
 from wsreid.data.batch import BagBatch
 from wsreid.data.needs import Needs
-from wsreid.inference import PseudoLabels, candidate_argmax, greedy_balanced
-from wsreid.losses import pairwise_loss, unary_loss, weak_triplet_loss
-from wsreid.methods.base import Method
+from wsreid.errors import ConfigError
+from wsreid.inference import (
+    bag_couplings,
+    drawn_prototypes,
+    mean_field,
+    prototype_scores,
+    prototype_sums,
+    sinkhorn,
+)
+from wsreid.losses import soft_pairwise_loss, weighted_candidate_cross_entropy
+from wsreid.methods.appearance import Kernel, appearance_of
+from wsreid.methods.gathering import gather_rows
 from wsreid.methods.outputs import BagOutputs
+from wsreid.methods.progress import run_progress
+from wsreid.methods.tabled import TabledMethod
 
 _log = logging.getLogger(__name__)
-_THUMBNAIL = (8, 4)
+_LEAST = 1e-6  # a candidate's share never gets lower before its logarithm is taken
 
 
-class DGL(Method):
-    """Pseudo labels inside the bag label, a relaxed Potts term, and a triplet loss on bag labels.
+class DGL(TabledMethod):
+    """Soft labels from inference on a graph over the bag, whose images also ask a bank of identities.
 
-    Wang et al., "Weakly Supervised Person Re-ID: Differentiable Graphical Learning and A New Benchmark",
-    arXiv:1904.03845, as its official code computes it (github.com/wanggrun/SYSU-30k). The defaults are the official
-    full model's; its network is `backbone="mgn"`.
+    The energy is that of Wang et al., arXiv:1904.03845; what is made of it is ours. `DGLOfficial` is the official
+    code. Each member (a bag and an image in it) has a soft label w_i over its candidates S_i, uniform at first, as in
+    PRODEN (arXiv:2002.08053). In each step, with p the softmax, f the L2-normalised test feature:
 
-        L = mean over heads of (L_unary + pair_weight L_pair)  +  triplet_weight * mean over metric features of L_tri
+        U_i[k] = log p_i[k]  +  bank_weight f_i . mu_k / bank_temperature                         unary
+        J_ij   = (edge_weight + neighbour [near in time]) exp(-|g_i - g_j|^2 / sigma)             same bag alone
+                 - same_frame [two boxes of one frame]
+        Q      = mean field of U and J, then the nearest plan that gives each candidate an image   inference
+        L      = -(1/N) sum_i sum_{k in S_i} w_i[k] log p_i[k]  +  pair_weight L_pair
+        w_i   <- momentum w_i + (1 - momentum) Q_i
+        mu_k  <- drawn towards the normalised sum of the f_i, each by w_i[k]^2, of all bags
 
-    Each head deduces its own pseudo labels from its own logits. `pseudo_labels` is for diagnostics and takes the mean
-    of the heads' softmaxes over the candidates (with "greedy" the mean of their logits where the whole bag is at hand).
+    So the pairs do reach the labels, which the official pairwise term never does; pairs stay inside a bag; nothing
+    is hard, and labels harden by themselves as p does. The bank is how bags share what they know: an identity stands
+    in several bags, and what they have in common is its own. It looks at the feature that ranks, not at the
+    classifier, which can learn a bag by heart. It starts behind `warm_start`, when w has left the uniform.
 
-    Presence and balance of labels hold only for whole bags: under `inference="greedy"` a bag of which the batch holds
-    a sample falls back to the argmax, and the first time this is logged.
+    Presence holds for whole bags: where a batch holds a sample of a bag, its candidates need have no image there, and
+    the first time this is logged. With several heads the loss is their mean, p the mean of their softmaxes over the
+    candidates. Pseudo labels are w, see `TabledMethod`. Under DDP the bank is drawn by the bags of all processes.
 
     Args:
-        pair_weight: Weight of the pairwise term.
-        sigma: Scale of its kernel exp(-|g_i - g_j|^2 / sigma).
-        triplet_weight: Weight of the weakly supervised triplet term.
-        margin: Its margin.
-        inference: "argmax" per image, as the full model; "greedy" balanced per bag, as the unary-only code.
-        pair_scope: Pairs over the whole "batch", across bags too (official), or within a "bag".
-        kernel: What the kernel compares: "layer1", the pooled output of the first stage (official); "rgb", an 8 x 4
-            colour thumbnail in [0, 1]; "embedding", the L2-normalised test feature. The last two are ours.
-        detach_kernel: Stop the kernel's gradient (official: no).
-        triplet_quantile: "median" of the possible positives (official), right for two identities a bag alone, or
-            "by_bag": the quantile 1/n for a bag of n identities (ours).
+        bank_weight: Weight of the bank in the unary; 0 = no bank.
+        bank_temperature: Temperature of its similarities.
+        bank_momentum: Share of a prototype that stays, for one sure image in a step.
+        warm_start: Share of the run before the bank is asked.
+        rounds: Rounds of mean field; 0 = no graph.
+        edge_weight: Weight of the appearance kernel between images of a bag.
+        sigma: Its scale, in squared units of what it compares.
+        kernel: What it compares: "embedding" f, "layer1" the pooled output of the first stage, or "rgb" a thumbnail.
+        same_frame: What keeps two boxes of one frame apart.
+        neighbour: What the kernel weighs more between images of neighbouring frames.
+        presence: Each candidate of a whole bag has an image.
+        momentum: Share of a soft label that stays from one epoch to the next.
+        sharpen: Power to which Q is raised at the run's end, from 1 at its start: soft to hard.
+        smoothing: Label smoothing of the loss.
+        pair_weight: Weight of the relaxed Potts term on p, within bags.
         base: See `Method`.
     """
 
-    needs: ClassVar[Needs] = Needs(whole_bags=True)
+    needs: ClassVar[Needs] = Needs(whole_bags=True, member_table=True)
+    search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
+        {
+            "lr": (2e-3, 4e-3, 8e-3),
+            "bank_weight": (0.5, 1.0, 2.0),
+            "edge_weight": (0.0, 1.0),
+            "smoothing": (0.0, 0.1),
+        }
+    )
+
+    bank: Tensor
 
     def __init__(
         self,
-        pair_weight: float = 2.0,
-        sigma: float = 1.0,
-        triplet_weight: float = 2.0,
-        margin: float = 1.2,
-        inference: Literal["argmax", "greedy"] = "argmax",
-        pair_scope: Literal["batch", "bag"] = "batch",
-        kernel: Literal["layer1", "rgb", "embedding"] = "layer1",
-        detach_kernel: bool = False,
-        triplet_quantile: Literal["median", "by_bag"] = "median",
+        bank_weight: float = 1.0,
+        bank_temperature: float = 0.07,
+        bank_momentum: float = 0.8,
+        warm_start: float = 0.1,
+        rounds: int = 3,
+        edge_weight: float = 1.0,
+        sigma: float = 0.5,
+        kernel: Kernel = "embedding",
+        same_frame: float = 1.0,
+        neighbour: float = 0.5,
+        presence: bool = True,
+        momentum: float = 0.0,
+        sharpen: float = 1.0,
+        smoothing: float = 0.1,
+        pair_weight: float = 0.0,
         **base: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**base)
+        for name, share in (("bank_momentum", bank_momentum), ("momentum", momentum), ("smoothing", smoothing)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {share}")
+        for name, value in (("bank_temperature", bank_temperature), ("sigma", sigma), ("sharpen", sharpen)):
+            if value <= 0:
+                raise ConfigError(f"{name} must be above 0, got {value}")
+        if rounds < 0 or not 0 <= warm_start <= 1:
+            raise ConfigError(f"rounds={rounds} must be at least 0, warm_start={warm_start} in [0, 1]")
+        self.bank_weight, self.bank_temperature, self.bank_momentum = bank_weight, bank_temperature, bank_momentum
+        self.warm_start = warm_start
+        self.rounds, self.edge_weight, self.sigma, self.kernel = rounds, edge_weight, sigma, kernel
+        self.same_frame, self.neighbour = same_frame, neighbour
+        self.presence = presence
+        self.momentum, self.sharpen, self.smoothing = momentum, sharpen, smoothing
         self.pair_weight = pair_weight
-        self.sigma = sigma
-        self.triplet_weight = triplet_weight
-        self.margin = margin
-        self.inference = inference
-        self.pair_scope = pair_scope
-        self.kernel = kernel
-        self.detach_kernel = detach_kernel
-        self.triplet_quantile = triplet_quantile
+        width = self.network.feature_dim if bank_weight else 0
+        self.register_buffer("bank", torch.zeros(self.num_ids, width, dtype=torch.float16))
         self._warned_sample = False
 
     def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
-        """The terms "unary", "pairwise" and "triplet", weighted."""
+        """The terms "unary" and, with a weight, "pairwise"; writes table and bank."""
         candidates = batch.image_candidates  # (N, L)
-        appearance = self._appearance(batch, outputs)  # (N, G)
-        bag = batch.bag if self.pair_scope == "bag" else None
-        unary, pairwise = [], []
-        for logits in outputs.logits:
-            pseudo = self._deduce(logits, batch)  # (N, C) -> (N,)
-            unary.append(unary_loss(logits, pseudo))
-            pairwise.append(pairwise_loss(logits, pseudo, appearance, self.sigma, bag, self.detach_kernel))
-        # the quantile 1/n of a bag of n identities: graph-model rule "sorted index k - 1"
-        width = (candidates >= 0).sum(1).clamp(min=1)  # (N, L) -> (N,)
-        quantile = 1.0 / width if self.triplet_quantile == "by_bag" else None
-        triplet = [weak_triplet_loss(f, candidates, self.margin, quantile) for f in outputs.network.metric]
-        return {
-            "unary": torch.stack(unary).mean(),
-            "pairwise": self.pair_weight * torch.stack(pairwise).mean(),
-            "triplet": self.triplet_weight * torch.stack(triplet).mean(),
-        }
+        soft = self.table.take(batch.member, candidates)  # (N, L)
+        heads = [weighted_candidate_cross_entropy(z, candidates, soft, self.smoothing) for z in outputs.logits]
+        terms = {"unary": torch.stack(heads).mean()}
+        if self.pair_weight:
+            coupling = self._couplings(batch, outputs)  # (N, N)
+            pairs = [soft_pairwise_loss(z, candidates, coupling) for z in outputs.logits]
+            terms["pairwise"] = self.pair_weight * torch.stack(pairs).mean()
+        soft = self.momentum * soft + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
+        self.table.put(batch.member, soft)
+        self._draw_bank(outputs, candidates, soft)
+        return terms
 
-    def pseudo_labels(self, batch: BagBatch, outputs: BagOutputs) -> PseudoLabels:
-        """Labels from the mean over the heads, for diagnostics; training uses each head's own.
+    @torch.no_grad()
+    def infer(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
+        """What the graph says of the images of a batch: Q, `(N, L)`, without gradient."""
+        candidates = batch.image_candidates  # (N, L)
+        progress = run_progress(self._trainer)
+        unary = self.softmax(batch, outputs).clamp(min=_LEAST).log()  # (N, L)
+        if self.bank_weight and progress >= self.warm_start:
+            scores = prototype_scores(self._features(outputs), self.bank, candidates)  # (N, L)
+            unary = unary + self.bank_weight / self.bank_temperature * scores
+        coupling = self._couplings(batch, outputs)  # (N, N)
+        q = mean_field(unary, candidates, coupling, self.rounds)  # (N, L)
+        power = self.sharpen**progress
+        if self.presence or power != 1:
+            q = self._present(q.clamp(min=_LEAST).log() * power, batch)
+        return q
 
-        Returns:
-            With "argmax" the largest entry of the mean softmax over the candidates; with "greedy" the balanced
-            assignment on the mean logits where the whole bag is at hand. `probs` is the mean softmax in both.
-        """
-        labels = super().pseudo_labels(batch, outputs)
-        if self.inference == "argmax":
-            return labels
-        mean = torch.stack(outputs.logits).mean(0)  # (H, N, C) -> (N, C)
-        return PseudoLabels(ids=self._greedy(mean, batch, labels.ids), probs=labels.probs)
-
-    def _deduce(self, logits: Tensor, batch: BagBatch) -> Tensor:
-        ids = candidate_argmax(logits, batch.image_candidates).ids  # (N, C) -> (N,)
-        return ids if self.inference == "argmax" else self._greedy(logits, batch, ids)
-
-    def _greedy(self, logits: Tensor, batch: BagBatch, otherwise: Tensor) -> Tensor:
+    def _present(self, scores: Tensor, batch: BagBatch) -> Tensor:
         at_hand = torch.bincount(batch.bag, minlength=len(batch.bag_size))  # (N,) -> (B,)
-        whole = (at_hand >= batch.bag_size)[batch.bag]  # (B,) -> (N,)
-        if not self._warned_sample and not bool(whole.all()):
+        whole = at_hand >= batch.bag_size  # (B,)
+        if self.presence and not self._warned_sample and not bool(whole.all()):
             self._warned_sample = True
             _log.warning(
-                "inference='greedy' balances labels over whole bags, and this batch holds only a sample of some: "
-                "those fall back to argmax; raise --data.images_per_bag to the largest bag to avoid it"
+                "presence holds for whole bags, and this batch holds only a sample of some: it is not asked of those; "
+                "raise --data.images_per_bag to the largest bag to ask it of all"
             )
-        balanced = greedy_balanced(logits, batch.image_candidates, batch.bag).ids  # (N,)
-        return torch.where(whole, balanced, otherwise)
+        asked = whole / at_hand.clamp(min=1) if self.presence else torch.zeros_like(whole, dtype=scores.dtype)  # (B,)
+        mass = asked[:, None].expand(batch.candidates.shape)  # (B,) -> (B, L)
+        return sinkhorn(
+            scores, batch.image_candidates, batch.bag, mass, torch.ones_like(whole), tolerance=1e-3, max_rounds=100
+        )  # (N, L)
 
-    def _appearance(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
-        if self.kernel == "layer1":
-            return outputs.network.low_level  # (N, L)
-        if self.kernel == "embedding":
-            return F.normalize(outputs.network.features, dim=1)  # (N, D)
-        pixels = batch.images[0].float() / 255  # (V, N, 3, H, W) -> (N, 3, H, W)
-        return F.adaptive_avg_pool2d(pixels, _THUMBNAIL).flatten(1)  # (N, 3, 8, 4) -> (N, 96)
+    def _couplings(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
+        return bag_couplings(
+            appearance_of(self.kernel, batch, outputs),  # (N, G)
+            batch.bag,
+            batch.camera,
+            batch.sequence,
+            batch.frame,
+            self.edge_weight,
+            self.sigma,
+            self.same_frame,
+            self.neighbour,
+        )
+
+    def _features(self, outputs: BagOutputs) -> Tensor:
+        return F.normalize(outputs.network.features.detach().float(), dim=1)  # (N, D)
+
+    @torch.no_grad()
+    def _draw_bank(self, outputs: BagOutputs, candidates: Tensor, soft: Tensor) -> None:
+        if not self.bank_weight:
+            return
+        classes, mass, sums = prototype_sums(self._features(outputs), candidates, soft)
+        classes, mass, sums = gather_rows(classes), gather_rows(mass), gather_rows(sums)
+        moved, prototypes = drawn_prototypes(self.bank, classes, mass, sums, self.bank_momentum)
+        self.bank[moved] = prototypes.to(self.bank.dtype)

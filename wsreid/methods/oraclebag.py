@@ -17,8 +17,8 @@ from wsreid.methods.outputs import BagOutputs
 class OracleBag(Method):
     """The official graph model with true identities in place of deduced ones; a line of ours, no source.
 
-    Terms, weights and batches are those of the official code of arXiv:1904.03845 (`DGL`); the identity y_i that it
-    deduces is the true one, and so are the triplet's positives and negatives:
+    Terms, weights and batches are those of the official code of arXiv:1904.03845 (`DGLOfficial`); the identity y_i
+    that it deduces is the true one, and so are the triplet's positives and negatives:
 
         L_unary = (1/N)   sum_i  -log P_i[y_i]
         L_pair  = (1/N^2) sum_ij [y_i != y_j] exp(-|g_i - g_j|^2 / sigma) (-P_i . P_j)
@@ -26,10 +26,11 @@ class OracleBag(Method):
         L       = mean over heads of (L_unary + pair_weight L_pair) + triplet_weight * mean over features of L_tri
 
     With the truth at hand the median of the possible positives becomes the farthest true one (batch-hard,
-    arXiv:1703.07737). Batches are whole bags, as for `DGL`, and hold what the bags hold: an identity that has one
-    image in a batch is in no triplet. So the distance to `Oracle` is that of losses and sampler, and the distance to
-    `DGL` is that of the labels. Images without a known identity give no loss; a true identity that the bag's label
-    misses is used all the same. `pseudo_labels` stays the softmax over the candidates: what the network would deduce.
+    arXiv:1703.07737). Batches are whole bags, as for `DGLOfficial`, and hold what the bags hold: an identity that has
+    one image in a batch is in no triplet. So the distance to `Oracle` is that of losses and sampler, and the distance
+    to `DGLOfficial` is that of the labels. Images without a known identity give no loss; a true identity that the
+    bag's label misses is used all the same. `pseudo_labels` stays the softmax over the candidates: what the network
+    would deduce.
 
     Args:
         pair_weight: Weight of the pairwise term.

@@ -1,0 +1,71 @@
+"""Prototypes from soft labels: scores, sums and steps as loops; split over processes they are the same."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsreid.inference import drawn_prototypes, prototype_scores, prototype_sums
+
+C, D = 8, 5
+CANDIDATES = torch.tensor([[0, 3, 5], [0, 3, 5], [2, 3, -1], [6, -1, -1], [-1, -1, -1]])
+
+
+def problem(seed):
+    generator = torch.Generator().manual_seed(seed)
+    features = F.normalize(torch.randn(5, D, generator=generator, dtype=torch.float64), dim=1)
+    probs = torch.rand(5, 3, generator=generator, dtype=torch.float64) * (CANDIDATES >= 0)
+    probs = probs / probs.sum(1, keepdim=True).clamp(min=1e-9)
+    prototypes = F.normalize(torch.randn(C, D, generator=generator, dtype=torch.float64), dim=1)
+    prototypes[torch.rand(C, generator=generator) < 0.3] = 0
+    return features, probs, prototypes
+
+
+@given(st.integers(0, 200))
+def test_scores_as_a_loop(seed):
+    features, _, prototypes = problem(seed)
+    found = prototype_scores(features, prototypes, CANDIDATES)
+    for i, row in enumerate(CANDIDATES.tolist()):
+        own = [c for c in row if c >= 0]
+        whole = all(bool(prototypes[c].any()) for c in own)
+        expected = [float(features[i] @ prototypes[c]) if c >= 0 and whole else 0.0 for c in row]
+        assert found[i].tolist() == pytest.approx(expected)
+
+
+@given(st.integers(0, 200), st.sampled_from([0.0, 0.5, 0.9]))
+def test_a_step_as_a_loop(seed, momentum):
+    features, probs, prototypes = problem(seed)
+    moved, new = drawn_prototypes(prototypes, *prototype_sums(features, CANDIDATES, probs), momentum)
+    found = dict(zip(moved.tolist(), new, strict=True))
+    for c in range(C):
+        mass, total = 0.0, torch.zeros(D, dtype=torch.float64)
+        for i, row in enumerate(CANDIDATES.tolist()):
+            for k, label in enumerate(row):
+                if label == c:
+                    mass += float(probs[i, k]) ** 2
+                    total = total + probs[i, k] ** 2 * features[i]
+        if mass < 0.05:
+            assert c not in found
+            continue
+        share = (1 - momentum) * min(mass, 1.0) if bool(prototypes[c].any()) else 1.0
+        expected = (1 - share) * prototypes[c] + share * total / total.norm()
+        assert torch.allclose(found[c], expected / expected.norm())
+
+
+@given(st.integers(0, 50))
+def test_sums_of_two_processes_make_the_step_of_one(seed):
+    features, probs, prototypes = problem(seed)
+    one = drawn_prototypes(prototypes, *prototype_sums(features, CANDIDATES, probs), 0.5)
+    parts = [prototype_sums(features[s], CANDIDATES[s], probs[s]) for s in (slice(0, 2), slice(2, 5))]
+    two = drawn_prototypes(prototypes, *(torch.cat(x) for x in zip(*parts, strict=True)), 0.5)
+    assert torch.equal(one[0], two[0])
+    assert torch.allclose(one[1], two[1])
+
+
+def test_no_image_moves_nothing():
+    features, probs, prototypes = problem(0)
+    classes, mass, sums = prototype_sums(features[4:], CANDIDATES[4:], probs[4:])
+    assert (len(classes), len(mass), tuple(sums.shape)) == (0, 0, (0, D))
+    moved, new = drawn_prototypes(prototypes, classes, mass, sums, 0.5)
+    assert (len(moved), tuple(new.shape)) == (0, (0, D))
