@@ -9,15 +9,11 @@ import yaml
 
 from tests.experiments.test_configs import EXPERIMENTS
 from wsreid.cli import main
-from wsreid.errors import ConfigError
 from wsreid.study.options import as_arguments
 from wsreid.study.plan import PlannedRun, planned_run, planned_runs
 from wsreid.study.study_file import Study, read_study
 from wsreid.study.tuning import planned_trials
 
-# The studies name the official graph model's file, which comes with the new graph model.
-WAITING = not all((EXPERIMENTS / folder / "dgl_official.yaml").is_file() for folder in ("synthetic", "pku"))
-needs_official = pytest.mark.xfail(WAITING, reason="no dgl_official.yaml yet", raises=ConfigError, strict=True)
 STUDIES = sorted(path.name for path in (EXPERIMENTS / "studies").glob("*.yaml"))
 COMPARED = {
     *(
@@ -53,13 +49,11 @@ def test_the_studies_that_the_results_need_are_there() -> None:
     }
 
 
-@needs_official
 @pytest.mark.parametrize("name", ["synthetic.yaml", "pku.yaml", "tuning.yaml"])
 def test_every_method_is_compared_and_tuned(name: str) -> None:
     assert {entry.method for entry in read(name).methods} == COMPARED
 
 
-@needs_official
 def test_tables_are_of_other_data_and_seeds_than_tuning() -> None:
     tuning, table = read("tuning.yaml"), read("synthetic.yaml")
     assert tuning.options["data.rendered.seed"] != table.options["data.rendered.seed"]
@@ -69,7 +63,7 @@ def test_tables_are_of_other_data_and_seeds_than_tuning() -> None:
     assert "rendered.seed" not in str([setting.options for setting in (*tuning.settings, *table.settings)])
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=needs_official if n != "smoke.yaml" else ()) for n in STUDIES])
+@pytest.mark.parametrize("name", STUDIES)
 def test_the_options_of_a_study_exist(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     study = read(name)
     first = study.methods[0]
@@ -87,7 +81,6 @@ def test_the_options_of_a_study_exist(name: str, capsys: pytest.CaptureFixture[s
             assert config["model"]["init_args"]["scheduler"]["init_args"]["T_max"] == config["trainer"]["max_epochs"]
 
 
-@needs_official
 def test_trials_of_all_methods_can_be_drawn(tmp_path: Path) -> None:
     study = read("tuning.yaml")
     runs, trials = planned_trials(study, tmp_path)
@@ -97,7 +90,6 @@ def test_trials_of_all_methods_can_be_drawn(tmp_path: Path) -> None:
     assert len(runs) == sum(map(len, trials.values()))
 
 
-@needs_official
 def test_the_curves_have_their_points(tmp_path: Path) -> None:
     study = read("synthetic_curves.yaml")
     runs = planned_runs(study, tmp_path)

@@ -224,7 +224,7 @@ def _method(given: object, folder: Path, where: str) -> MethodEntry:
     cls = entry.class_path.rpartition(".")[2]
     if not cls:
         raise ConfigError(f"{path}: `model.class_path` is missing: which method is it?")
-    label = str(item.get("label") or (cls if cls.lower() == name else name))
+    label = str(item.get("label") or (cls if cls.lower() == name.replace("_", "") else name))
     return MethodEntry(label, name, path, content, options, str(item.get("tuned_as", label)))
 
 
