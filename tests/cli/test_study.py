@@ -16,7 +16,7 @@ import yaml
 from wsreid.cli import study
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.retrieval.result import RetrievalResult
-from wsreid.study.plan import PlannedRun
+from wsreid.study.plan import PlannedRun, planned_runs
 
 ROOT = Path(__file__).parents[2]
 FAKE = """
@@ -125,7 +125,7 @@ def test_a_failed_run_does_not_stop_the_rest_and_is_named_at_the_end(folder, mon
 
 
 def test_a_killed_run_resumes(folder):
-    planned = study.planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))[0]
+    planned = planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))[0]
     (planned.folder / "checkpoints").mkdir(parents=True)
     (planned.folder / "checkpoints" / "last.ckpt").touch()
     study.run(["s.yaml"])
@@ -265,7 +265,7 @@ SLEEPER = """
 import sys
 from pathlib import Path
 from wsreid.cli import study
-from wsreid.study.plan import PlannedRun
+from wsreid.study.plan import PlannedRun, planned_runs
 sleep = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
 PlannedRun.command = lambda self, resume=False: [sys.executable, "-c", sleep, f"begun{self.label}{self.seed}"]
 study.run(["s.yaml", "--jobs", "1"])
