@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsreid.retrieval import grid as grids
 from wsreid.retrieval.grid import Grid
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
@@ -62,3 +63,21 @@ def test_a_small_memory_gives_a_coarse_grid():
     thresholds = Thresholds(edges, torch.tensor([0, 2000]))
     assert Grid(thresholds, edges, edges, 2**20).cells == 16384 * 3 // 2
     assert Grid(thresholds, edges, edges, 2**12).cells == 512 * 3 // 2
+
+
+def test_spans_and_the_size_of_the_tables_numbers_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    number = rng.integers(0, 40, 12)
+    scores = torch.from_numpy(np.concatenate([np.sort(rng.normal(size=n)) for n in number]))
+    thresholds = Thresholds(scores, torch.from_numpy(np.cumsum([0, *number])))
+    met = torch.from_numpy(rng.normal(size=(12, 300)))
+    found, kinds = [], []
+    for short, at_once in ((2**15, 2**18), (230, 700), (8, 2**18)):
+        monkeypatch.setattr(grids, "SHORT", short)
+        monkeypatch.setattr(grids, "AT_ONCE", at_once)
+        grid = Grid(thresholds, scores - 0.01, scores + 0.01, 2**22)
+        kinds.append((grid.table.dtype, len(grid.spans) > 1))
+        found.append(grid.place(met, Scratch(CPU)))
+    assert kinds == [(torch.int16, False), (torch.int16, True), (torch.int32, False)]
+    for other in found[1:]:
+        assert all(torch.equal(getattr(found[0], of), getattr(other, of)) for of in vars(other))

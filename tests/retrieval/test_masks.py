@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wsreid.retrieval.masks import at_least, count_true, true_places
+from wsreid.retrieval.masks import at_least, count_true, numbered_places, true_places
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
@@ -13,6 +13,7 @@ def test_counts_and_places_are_those_of_nonzero(shape, share):
     found = true_places(mask)
     assert torch.equal(found[0], row)
     assert torch.equal(found[1], column)
+    assert torch.equal(numbered_places(mask)[2], torch.nonzero(mask.flatten()).flatten())
 
 
 def test_values_are_compared_with_the_limit_of_their_row():

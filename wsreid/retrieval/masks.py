@@ -42,6 +42,13 @@ def true_places(mask: Tensor) -> tuple[Tensor, Tensor]:
     if mask.device.type != "cpu":
         row, column = torch.nonzero(mask, as_tuple=True)
         return row, column
+    row, column, _ = numbered_places(mask)
+    return row, column
+
+
+def numbered_places(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns of the true entries of a mask `(q, m)` on the CPU, and their numbers `row m + column`."""
     flat = np.flatnonzero(mask.numpy())  # (n,)
-    row_, column_ = np.divmod(flat, max(mask.shape[1], 1))
-    return torch.from_numpy(row_), torch.from_numpy(column_)
+    columns = max(mask.shape[1], 1)
+    row = flat // columns  # not divmod: NumPy divides by one number in vector registers, for divmod it does not
+    return torch.from_numpy(row), torch.from_numpy(flat - row * columns), torch.from_numpy(flat)

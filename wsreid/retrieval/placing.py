@@ -63,12 +63,13 @@ class Placing:
             self.gridded = True
             edges, grid = block.grid(tile.longest)
             placed = grid.place(scores, self._scratch)
-            tally, row, column, start = placed.tally, placed.row, placed.column, placed.start
+            tally, row, column, start, near = placed.tally, placed.row, placed.column, placed.start, placed.score
         else:
             row, column = found
+            near = scores[row, column]
         doubtful: Tensor | None = None
         if len(row) <= UNSURE * scores.numel():
-            passed, doubtful = edges.place(row, scores[row, column], start)
+            passed, doubtful = edges.place(row, near, start)
             doubt = torch.nonzero(doubtful).flatten()  # (d,)
         if doubtful is None or len(doubt) > CROWDED * scores.numel():
             self.crowded = True
@@ -130,13 +131,13 @@ class Placing:
         if scores.device.type != "cpu":
             bound = self.block.bound64(longest)
             row, column = true_places(at_least(scores, thresholds.least[:, None] - 2 * bound))
-            start = thresholds.offset[row] + row
+            start, near = thresholds.offset[row] + row, scores[row, column]
         else:
             bound, grid = self.block.grid64(longest)
             placed = grid.place(scores, self._scratch, times)
             self.doubts.passes += placed.tally
-            row, column, start = placed.row, placed.column, placed.start
-        passed, unsure = thresholds.place_within(row, scores[row, column], bound, start)
+            row, column, start, near = placed.row, placed.column, placed.start, placed.score
+        passed, unsure = thresholds.place_within(row, near, bound, start)
         weight = torch.ones_like(column) if times is None else times[column]
         self._tally(passed[~unsure], weight[~unsure])
         if bool(unsure.any()):
