@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.retrieval.doubts import Doubts, KnownScores, dots
+from wsreid.retrieval.doubts import Doubts, KnownScores, dots, order_by_row
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.products import dot_bound
 from wsreid.retrieval.query_block import QueryBlock
@@ -98,3 +98,20 @@ def test_pairs_are_found_by_both_their_rows():
     assert known.scores[place[found]].tolist() == [0.25, 0.5]
     nothing = KnownScores(*torch.zeros(3, 0).long(), 10)
     assert nothing.find(torch.tensor([1]), torch.tensor([1]))[1].tolist() == [False]
+
+
+def test_the_order_by_row_is_stable_whatever_sorts():
+    row = torch.randint(0, 5, (300,), generator=torch.Generator().manual_seed(0))
+    expected = torch.argsort(row, stable=True)
+    assert torch.equal(order_by_row(row, 5), expected)
+    assert torch.equal(order_by_row(row, 2**16), expected)
+
+
+def test_dot_products_of_long_and_short_runs_are_those_of_their_rows(monkeypatch):
+    monkeypatch.setattr("wsreid.retrieval.doubts.AT_ONCE", 8 * 40 * 7)  # seven rows at once
+    block, gallery = make_block("random", "dot")
+    row = torch.tensor([0] * 20 + [1] + [2] * 6 + [4] * 8 + [5] * 7)
+    index = torch.randint(0, 80, (len(row),), generator=torch.Generator().manual_seed(1))
+    expected = (block.rows64[row] * gallery.pick(index)).sum(1)
+    for n in (len(row), 27, 1, 0):
+        assert torch.allclose(dots(block.rows64, gallery, row[:n], index[:n]), expected[:n], rtol=1e-12, atol=1e-12)

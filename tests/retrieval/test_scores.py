@@ -71,3 +71,16 @@ def test_the_root_is_correctly_rounded_whatever_the_length():
     values = torch.rand(20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 100
     assert np.array_equal(root(values).numpy(), np.sqrt(values.numpy()))
     assert all(root(values[i : i + 1])[0] == root(values)[i] for i in range(0, 20_000, 97))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_matches_that_queries_share_score_as_each_pair_does_alone(metric):
+    rng = np.random.default_rng(0)
+    query, gallery = (FeatureTable(rng.normal(size=(n, 300)).astype(np.float32), CPU) for n in (4, 9))
+    qi, gi = torch.arange(4).repeat_interleave(3), torch.tensor([7, 2, 5]).repeat(4)
+    together = pair_scores(query, gallery, qi, gi, metric=metric, memory=2**24)
+    alone = [
+        pair_scores(query, gallery, q, g, metric=metric, memory=2**24)
+        for q, g in zip(qi.split(1), gi.split(1), strict=True)
+    ]
+    assert torch.equal(together, torch.cat(alone))

@@ -71,3 +71,13 @@ def test_part_keeps_the_rows():
     assert part.scores.tolist() == [0.5, 0.75]
     assert part.offset.tolist() == [0, 0, 2]
     assert part.row.tolist() == [1, 1]
+
+
+def test_runs_of_one_query_are_placed_as_single_scores_are():
+    rng = np.random.default_rng(3)
+    _, thresholds = make([rng.integers(-9, 9, n).tolist() for n in (30, 0, 1, 7)])
+    row = torch.from_numpy(np.repeat([2, 0, 3, 1, 0], 20))
+    score = torch.from_numpy(rng.integers(-10, 10, len(row)) / 4)
+    mixed = torch.from_numpy(rng.permutation(len(row)))  # no runs: halving of intervals
+    for runs, single in zip(thresholds.place(row, score), thresholds.place(row[mixed], score[mixed]), strict=True):
+        assert torch.equal(runs[mixed], single)

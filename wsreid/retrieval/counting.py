@@ -19,8 +19,8 @@ from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
 from wsreid.retrieval.tiles import Tile, read_tile
 
-IN_BLOCK = {"cpu": 512}  # queries that meet a tile at once; elsewhere 1024
-NARROW, BROAD = 4080, 8160  # columns of a tile on the CPU, whose scores then stay in the cache
+IN_BLOCK = {"cpu": 1024, "cpu_dense": 512, "other": 1024}  # queries that meet a tile at once
+NARROW, BROAD = 2016, 8064  # columns of a tile on the CPU, whose scores then stay in the cache
 
 
 class NonFiniteTileError(Exception):
@@ -194,10 +194,9 @@ def _tile_sizes(query: FeatureTable, memory: int, matches: int, workers: int) ->
     """Queries held at once, queries in a block, gallery images in a tile."""
     width, cpu = query.width, query.device.type == "cpu"
     held = max(1, min(query.rows, memory // 4 // (12 * width)))  # float32, and float64 where it is called for
-    in_block = min(held, IN_BLOCK.get(query.device.type, 1024))
+    dense = matches >= 64 * query.rows
+    most = IN_BLOCK["cpu_dense" if cpu and dense else query.device.type if cpu else "other"]
+    in_block = -(-held // -(-held // most))  # blocks of equal size
     # a gallery row: stored, float64, float32; a score: at most 16 bytes
     columns = min(memory // 4 // workers // (16 * width), memory // 4 // workers // (16 * in_block))
-    most = 2**16
-    if cpu:  # unless a large table is to be looked up in
-        most = NARROW if matches < 64 * query.rows else BROAD
-    return held, in_block, max(8, min(columns, most))
+    return held, in_block, max(8, min(columns, (BROAD if dense else NARROW) if cpu else 2**16))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +13,7 @@ from wsreid.retrieval.products import dot_bound
 from wsreid.retrieval.query_block import QueryBlock
 from wsreid.retrieval.scores import pair_scores
 
-AT_ONCE = 2**19  # bytes of gallery rows multiplied at once: they stay in the cache
+AT_ONCE = 2**20  # bytes of gallery rows multiplied at once: they stay in the cache
 
 
 class KnownScores:
@@ -100,7 +103,7 @@ class Doubts:
             return
         row, index, norm, start = (torch.cat(parts) for parts in zip(*self._near, strict=True))
         self._near, self._n_near = [], 0
-        order = torch.argsort(row, stable=True)  # pairs of one query side by side
+        order = order_by_row(row, self.block.rows)  # pairs of one query side by side
         row, index, norm, start = row[order], index[order], norm[order], start[order]
         block = self.block
         if self.known is not None:
@@ -124,7 +127,7 @@ class Doubts:
             return
         row, index, weight = (torch.cat(parts) for parts in zip(*self._close, strict=True))
         self._close, self._n_close = [], 0
-        order = torch.argsort(row, stable=True)
+        order = order_by_row(row, self.block.rows)
         row, index, weight = row[order], index[order], weight[order]
         block = self.block
         exact = pair_scores(
@@ -137,6 +140,13 @@ class Doubts:
         self.passes.index_add_(0, passed + row, weight)
         self.ties.index_add_(0, passed + row, weight)
         self.ties.index_add_(0, tied + row, -weight)
+
+
+def order_by_row(row: Tensor, rows: int) -> Tensor:
+    """The stable order of pairs by row `(n,)` long, each below `rows`: NumPy has a radix sort for short integers."""
+    if row.device.type != "cpu" or rows > 2**15:
+        return torch.argsort(row, stable=True)
+    return torch.from_numpy(np.argsort(row.numpy().astype(np.int16), kind="stable"))
 
 
 def dots(rows64: Tensor, gallery: FeatureTable, row: Tensor, index: Tensor) -> Tensor:
@@ -159,11 +169,12 @@ def dots(rows64: Tensor, gallery: FeatureTable, row: Tensor, index: Tensor) -> T
             scores[part] = torch.linalg.vecdot(rows64[row[part]], gallery.pick(index[part]))  # (p, D) -> (p,)
         return scores
     step = max(1, AT_ONCE // (8 * rows64.shape[1]))
-    query, count = torch.unique_consecutive(row, return_counts=True)
-    a = 0
-    for q, end in zip(query.tolist(), count.cumsum(0).tolist(), strict=True):
-        while a < end:
-            b = min(a + step, end)
-            torch.mv(gallery.pick(index[a:b]), rows64[q], out=scores[a:b])  # (p, D), (D,) -> (p,)
-            a = b
+    picked, g_index, rows = torch.empty(min(step, len(row)), rows64.shape[1]).double(), index.numpy(), row.numpy()
+    ends = np.union1d(np.flatnonzero(np.diff(rows)) + 1, np.arange(0, len(rows) + 1, step)).tolist()
+    piece = 0
+    for a, b in pairwise([*ends, len(rows)] if len(rows) % step else ends):
+        if a % step == 0:  # runs of one query may be short: rows are fetched for many at once
+            piece = a
+            gallery.pick_into(g_index[a : a + step], picked.numpy()[: len(rows) - a])
+        torch.mv(picked[a - piece : b - piece], rows64[rows[a]], out=scores[a:b])  # (p, D), (D,) -> (p,)
     return scores

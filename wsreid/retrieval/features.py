@@ -85,7 +85,7 @@ class FeatureTable:
             )
         if not isinstance(features, np.ndarray):
             return features.pick(index).astype(np.float64).reshape(-1, self.width)
-        picked = features[index].astype(np.float64)
+        picked = np.take(features, index, axis=0).astype(np.float64)  # other than features[index], it frees the lock
         if self._mapped:
             release(features)
         return picked.reshape(-1, self.width)
@@ -97,8 +97,8 @@ class FeatureTable:
             out[:] = self.pick_array(index)
         elif features.dtype == np.float64 and features.dtype.isnative:
             np.take(features, index, axis=0, out=out)
-        else:
-            out[:] = features[index]
+        else:  # not features[index], which holds the interpreter lock
+            out[:] = np.take(features, index, axis=0)
 
 
 def _native(array: Anything) -> Anything:

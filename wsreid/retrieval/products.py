@@ -11,7 +11,7 @@ from wsreid.retrieval.scores import MILD
 BLOCK = 256  # entries added up in one float32 product: the error grows with it, on a GPU the speed too
 CPU_BLOCK = 64  # on the CPU the speed does not; a half of it for narrow rows
 NARROW = 1024
-PANEL = 1020  # columns added to again and again on the CPU: they stay in the cache; twice as many of wide rows
+PANEL = 504  # columns added to again and again on the CPU: they stay in the cache
 
 
 def block_of(rows: Tensor) -> int:
@@ -35,7 +35,7 @@ def product32(q: Tensor, g: Tensor, out: Tensor | None = None) -> Tensor:
     """
     block = block_of(q)
     total = q.new_empty(len(q), len(g)) if out is None else out
-    panel = len(g) if q.device.type != "cpu" else PANEL if q.shape[1] <= NARROW else 2 * PANEL
+    panel = len(g) if q.device.type != "cpu" else PANEL
     for first in range(0, len(g), max(panel, 1)):
         part, rows = total[:, first : first + panel], g[first : first + panel]
         torch.mm(q[:, :block], rows[:, :block].T, out=part)  # (q, D), (p, D) -> (q, p)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from threading import Barrier
 
 import numpy as np
@@ -17,6 +18,7 @@ from wsreid.retrieval.features import Doubles, FeatureTable, Integers, Metric
 from wsreid.retrieval.scratch import Scratch
 
 CACHE = 2**22  # bytes worked on at once where the work is elementwise: more only costs fresh pages
+ROWS_CACHE = 2**20  # the same for whole rows, which are met again at once: they stay in a core's own cache
 PAIRS_CACHE = 2**24  # the same for pairs, whose pieces cost some calls each
 LARGEST = 1e150  # greatest norm whose square, and the sum of two of them, float64 holds
 MILD = (1e-10, 1e10)  # norms between which float32 products neither overflow nor lose digits
@@ -69,15 +71,28 @@ def pair_scores(
 def _scores_by_numpy(
     query: FeatureTable, gallery: FeatureTable, qi: Integers, gi: Integers, metric: Metric, scratch: Scratch
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    shape = (len(gi), query.width)
-    g, other = (scratch.take(name, shape, torch.float64).numpy() for name in ("gallery", "other"))
-    distinct, place = np.unique(qi, return_inverse=True)
-    q = query.pick_array(distinct)  # (q, D)
+    pieces = [scratch.take(name, (len(gi), query.width), torch.float64).numpy() for name in ("gallery", "other")]
+    q_rows, q_place = np.unique(qi, return_inverse=True)
+    q = query.pick_array(q_rows)  # (q, D)
     _divide_by_norms(q, metric, scratch.take("query", q.shape, torch.float64).numpy())
-    gallery.pick_into(gi, g)  # (p, D)
-    square = _divide_by_norms(g, metric, other)
-    np.take(q, place, axis=0, out=other, mode="clip")  # (q, D) -> (p, D); the places are sound
-    s: np.ndarray[tuple[int], np.dtype[np.float64]] = np.multiply(g, other, out=g).sum(axis=1)  # (p, D) -> (p,)
+    g_rows, g_place = np.unique(gi, return_inverse=True)
+    shared = 2 * len(g_rows) <= len(gi)  # queries of one person have the same matches: each is made ready once
+    if not shared:
+        g_rows = gi
+    g, product = pieces[0][: len(g_rows)], pieces[1]
+    gallery.pick_into(g_rows, g)  # (g, D)
+    square = _divide_by_norms(g, metric, product[: len(g)])
+    if shared:
+        np.take(g, g_place, axis=0, out=product, mode="clip")  # (g, D) -> (p, D); the places are sound
+        bounds = np.flatnonzero(np.diff(qi, prepend=-1, append=-1)).tolist()
+        for start, stop in pairwise(bounds):
+            part = product[start:stop]  # not `product[start:stop] *= ...`, which writes the part onto itself once more
+            np.multiply(part, q[q_place[start]], out=part)  # (n, D), (D,) -> (n, D)
+        square = square if isinstance(square, float) else square[g_place]
+    else:
+        np.take(q, q_place, axis=0, out=product, mode="clip")  # (q, D) -> (p, D)
+        product *= g
+    s: np.ndarray[tuple[int], np.dtype[np.float64]] = product.sum(axis=1)  # (p, D) -> (p,)
     return 2 * s - square if metric == "euclidean" else s
 
 
@@ -127,11 +142,16 @@ def unit_rows(table: FeatureTable, start: int, stop: int) -> Tensor:
 def row_norms(rows: Tensor) -> Tensor:
     """Norms of `(N, D)` rows of any float type, `(N,)` float64, right to a few units in the last place."""
     norms = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
-    step = max(1, CACHE * (1 if rows.device.type == "cpu" else 8) // (8 * rows.shape[1]))
+    step = rows_at_once(rows)
     for start in range(0, len(rows), step):
         part = rows[start : start + step].double()
         norms[start : start + step] = torch.linalg.vector_norm(part, dim=1)  # (n, D) -> (n,)
     return norms
+
+
+def rows_at_once(rows: Tensor) -> int:
+    """How many `(N, D)` rows to work on at once in float64."""
+    return max(1, ROWS_CACHE * (1 if rows.device.type == "cpu" else 32) // (8 * rows.shape[1]))
 
 
 def divide_rows(rows: Tensor, norms: Tensor, out: Tensor | None = None) -> Tensor:

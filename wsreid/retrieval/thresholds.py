@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+RUN = 16  # scores of one query, one behind the other, that are worth a search of their own
 STEPS = 4  # entries that a score is carried past one by one before it is searched for
 
 
@@ -119,6 +122,10 @@ class Thresholds:
         return found, (self.by_bin[found] - score <= bound) | (score - self.below_bin[found] <= bound)
 
     def _bisect(self, row: Tensor, score: Tensor, *, ties_go_on: bool) -> Tensor:
+        if row.device.type == "cpu":
+            query, count = torch.unique_consecutive(row, return_counts=True)
+            if len(row) >= RUN * len(query):  # one search a query takes a fifth of the time
+                return self._search_runs(query, count, score, "right" if ties_go_on else "left")
         low, high = self.offset[row], self.offset[row + 1]
         last = max(len(self.scores) - 1, 0)
         for _ in range(int((high - low).max()).bit_length() if len(row) else 0):
@@ -127,6 +134,16 @@ class Thresholds:
             right = (entry <= score if ties_go_on else entry < score) & (low < high)
             low, high = torch.where(right, middle + 1, low), torch.where(right, high, middle)
         return low
+
+    def _search_runs(self, query: Tensor, count: Tensor, score: Tensor, side: Literal["left", "right"]) -> Tensor:
+        """Places runs of scores `(n,)`, each of one query, `(r,)` long, and length, `(r,)` long: `(n,)` long."""
+        entries, sought, offset = self.scores.numpy(), score.numpy(), self.offset.tolist()
+        found, a = np.empty(len(sought), dtype=np.int64), 0
+        for q, n in zip(query.tolist(), count.tolist(), strict=True):
+            first = offset[q]
+            found[a : a + n] = first + np.searchsorted(entries[first : offset[q + 1]], sought[a : a + n], side)
+            a += n
+        return torch.from_numpy(found)
 
 
 @dataclass(frozen=True)

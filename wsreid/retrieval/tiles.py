@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.products import fits_float32
-from wsreid.retrieval.scores import LARGEST, divide_rows, row_norms, row_sum
+from wsreid.retrieval.scores import LARGEST, divide_rows, row_norms, row_sum, rows_at_once
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,18 @@ def read_tile(
     mine = known[start:stop]
     if not bool(mine.all()):
         rows, index = rows[mine], index[mine]
-    norms = row_norms(rows)
-    if metric != "cosine" and not fits_float32(norms):
-        return Tile(index, rows, norms, None)
     if buffer is None:
         buffer = torch.empty(len(rows), table.width, device=table.device)
     quick = buffer[: len(rows)]
-    if metric == "cosine":
-        divide_rows(rows, norms, out=quick)
-    else:
-        quick.copy_(rows)
+    if metric != "cosine":
+        norms = row_norms(rows)
+        return Tile(index, rows, norms, quick.copy_(rows) if fits_float32(norms) else None)
+    norms = torch.empty(len(rows), dtype=torch.float64, device=table.device)
+    step = rows_at_once(rows)
+    for a in range(0, len(rows), step):  # piece by piece: a piece is still in the cache when it is divided
+        part = slice(a, a + step)
+        norms[part] = row_norms(rows[part])
+        divide_rows(rows[part], norms[part], out=quick[part])
     return Tile(index, rows, norms, quick)
 
 
