@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from wsreid.study.plan import planned_runs, run_hash, todo
+from wsreid.study.plan import planned_runs, run_hash, start_run, todo
 from wsreid.study.study_file import read_study
 
 
@@ -89,3 +89,22 @@ def test_what_is_left_to_do(study, folder, files, recorded, expected):
         (run.folder / name).touch()
     records = {} if recorded is None else {run.key: run.hash if recorded == "same" else "0"}
     assert todo(run, records) == expected
+
+
+def test_all_runs_start_from_the_weights_of_one_and_their_hash_knows_it(write_study, folder):
+    plain = planned_runs(read_study(write_study()), folder)[1]
+    given = {"config": str(folder / "configs" / "oracle.yaml"), "options": {"trainer.max_epochs": 3}}
+    study = read_study(write_study(start=given))
+    first = start_run(study, folder)
+    begun = planned_runs(study, folder)[1]
+    assert first.folder.parent == folder / "start"
+    assert "--trainer.max_epochs=3" in first.command()
+    assert f"--model.weights={first.folder / 'checkpoints' / 'last.ckpt'}" in begun.command()
+    assert begun.hash != plain.hash
+    assert planned_runs(study, folder / "elsewhere")[1].hash == begun.hash
+    longer = read_study(write_study(start={**given, "options": {"trainer.max_epochs": 4}}))
+    assert planned_runs(longer, folder)[1].hash != begun.hash
+
+
+def test_without_a_start_there_is_no_first_run(study, folder):
+    assert start_run(study, folder) is None

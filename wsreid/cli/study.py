@@ -16,7 +16,7 @@ from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.study.carry_out import Outcome, carry_out, forget
 from wsreid.study.comparison import Comparison
-from wsreid.study.plan import PlannedRun, todo
+from wsreid.study.plan import PlannedRun, start_run, todo
 from wsreid.study.processes import cores
 from wsreid.study.records import Key
 from wsreid.study.study_file import Study, read_study
@@ -78,6 +78,7 @@ def run(args: list[str]) -> Finished:
         if options.again:
             forget(chosen)
             task.drop(keys)
+        _make_start(start_run(study, options.out), stop)
         outcomes = _carry_out(study.name, task, chosen, recorded, options.jobs, stop)
     results, files = task.close()
     for file in files:
@@ -143,6 +144,17 @@ def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
         print(f"{each.name}: {state}{changed}\n    {each.shown()}")
     left = sum(todo(each, recorded) != "done" for each in runs)
     print(f"{len(runs)} runs, {left} of them to run.")
+
+
+def _make_start(each: PlannedRun | None, stop: Stop) -> None:
+    if each is None or todo(each, {}) == "finished":
+        return
+    print(f"First the run that all others start from: {each.shown()}", flush=True)
+    with stop.listening():
+        outcomes = list(
+            carry_out([each], {}, at_once=1, threads=cores(), record=lambda run: str(run.folder), stop=stop.asked)
+        )
+    _end(outcomes, stop)
 
 
 def _carry_out(

@@ -76,7 +76,7 @@ class AttentionMIL(Method):
     needs: ClassVar[Needs] = Needs(whole_bags=True)
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "gated": (True, False), "hidden": (64, 128), "classifier_lr_factor": (1.0, 4.0)}
+        {"lr": (1e-3, 2e-3, 4e-3), "gated": (True, False), "hidden": (64, 128), "classifier_lr_factor": (1.0, 4.0)}
     )
 
     def __init__(self, gated: bool = True, hidden: int = 128, **base: Any) -> None:  # noqa: ANN401

@@ -1,5 +1,7 @@
 """The lower line: each image gets its bag's whole label."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -26,6 +28,9 @@ class BagCE(Method):
     """
 
     needs: ClassVar[Needs] = Needs()
+    search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
+        {"lr": (1e-3, 2e-3, 4e-3), "loss": ("ce", "bce"), "warmup_epochs": (1, 3)}
+    )
 
     def __init__(self, loss: Literal["ce", "bce"] = "ce", **base: Any) -> None:  # noqa: ANN401
         super().__init__(**base)

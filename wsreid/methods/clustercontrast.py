@@ -62,7 +62,7 @@ class ClusterContrast(Method):
     needs: ClassVar[Needs] = Needs(epoch_pass=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "eps": (0.4, 0.5, 0.6, 0.7),
             "temperature": (0.05, 0.1),
             "k1": (10, 20, 30),

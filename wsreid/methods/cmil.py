@@ -48,7 +48,7 @@ class CMIL(Method):
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "triplet_weight": (0.3, 1.0, 3.0),
             "align_weight": (0.0, 0.1),
             "warmup_epochs": (1, 3),

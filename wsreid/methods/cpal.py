@@ -46,7 +46,7 @@ class CPAL(Method):
     needs: ClassVar[Needs] = Needs(whole_bags=True, shared_label_pairs=True)
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "pair_weight": (0.2, 0.5, 0.8), "share": (0.125, 0.25), "margin": (0.3, 0.5)}
+        {"lr": (1e-3, 2e-3, 4e-3), "pair_weight": (0.2, 0.5, 0.8), "share": (0.125, 0.25), "margin": (0.3, 0.5)}
     )
 
     def __init__(

@@ -54,7 +54,7 @@ class CVMIML(Method):
     needs: ClassVar[Needs] = Needs(whole_bags=True)
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "weight": (0.1, 0.2), "view_weight": (0.0, 0.2, 1.0), "delay": (0, 3, 6)}
+        {"lr": (1e-3, 2e-3, 4e-3), "weight": (0.1, 0.2), "view_weight": (0.0, 0.2, 1.0), "delay": (0, 3, 6)}
     )
 
     prototypes: Tensor

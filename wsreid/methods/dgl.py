@@ -79,7 +79,7 @@ class DGL(TabledMethod):
     needs: ClassVar[Needs] = Needs(whole_bags=True, member_table=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "bank_weight": (0.5, 1.0, 2.0),
             "edge_weight": (0.0, 1.0),
             "smoothing": (0.0, 0.1),

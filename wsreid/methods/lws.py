@@ -36,7 +36,7 @@ class LWS(TabledMethod):
     """
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "leverage": (1.0, 2.0), "classifier_lr_factor": (1.0, 4.0, 10.0)}
+        {"lr": (1e-3, 2e-3, 4e-3), "leverage": (1.0, 2.0), "classifier_lr_factor": (1.0, 4.0, 10.0)}
     )
 
     def __init__(self, leverage: float = 1.0, **base: Any) -> None:  # noqa: ANN401

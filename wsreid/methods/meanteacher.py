@@ -57,7 +57,7 @@ class MeanTeacher(Method):
     needs: ClassVar[Needs] = Needs(views=2, ema=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "decay": (0.9, 0.99, 0.999),
             "temperature": (0.5, 0.75, 1.0),
             "threshold": (0.0, 0.4, 0.7),

@@ -47,7 +47,7 @@ class MILPool(Method):
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "pool": ("topk", "max", "lse", "noisyor"),
             "loss": ("ce", "bce"),
             "warmup_epochs": (1, 3),

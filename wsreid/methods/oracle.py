@@ -1,5 +1,7 @@
 """The upper line: full supervision, arXiv:1903.07071."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +28,9 @@ class Oracle(Method):
     """
 
     needs: ClassVar[Needs] = Needs(truth=True, identity_batches=True)
+    search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
+        {"lr": (1e-3, 2e-3, 4e-3), "smoothing": (0.0, 0.1), "margin": (0.3, 1.2)}
+    )
 
     def __init__(self, smoothing: float = 0.1, margin: float = 0.3, **base: Any) -> None:  # noqa: ANN401
         super().__init__(**base)

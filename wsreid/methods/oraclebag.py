@@ -45,7 +45,7 @@ class OracleBag(Method):
     needs: ClassVar[Needs] = Needs(whole_bags=True, truth=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "pair_weight": (0.0, 0.5, 2.0),
             "triplet_weight": (0.5, 1.0, 2.0),
             "margin": (0.3, 1.2),

@@ -74,7 +74,7 @@ class PiCO(TabledMethod):
     needs: ClassVar[Needs] = Needs(views=2, member_table=True, ema=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "key_momentum": (0.9, 0.99, 0.999),
             "prototype_momentum": (0.5, 0.9, 0.99),
             "contrast_weight": (0.1, 0.5),

@@ -36,7 +36,7 @@ class PRODEN(TabledMethod):
     """
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "momentum": (0.0, 0.5, 0.9), "warmup_epochs": (1, 3)}
+        {"lr": (1e-3, 2e-3, 4e-3), "momentum": (0.0, 0.5, 0.9), "warmup_epochs": (1, 3)}
     )
 
     def __init__(self, momentum: float = 0.0, **base: Any) -> None:  # noqa: ANN401

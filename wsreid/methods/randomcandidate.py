@@ -34,7 +34,7 @@ class RandomCandidate(Method):
 
     needs: ClassVar[Needs] = Needs()
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "redraw": (False, True), "warmup_epochs": (1, 3)}
+        {"lr": (1e-3, 2e-3, 4e-3), "redraw": (False, True), "warmup_epochs": (1, 3)}
     )
 
     def __init__(self, redraw: bool = False, **base: Any) -> None:  # noqa: ANN401

@@ -34,7 +34,7 @@ class RC(TabledMethod):
     """
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (2e-3, 4e-3, 8e-3), "classifier_lr_factor": (1.0, 2.0, 4.0), "warmup_epochs": (1, 3)}
+        {"lr": (1e-3, 2e-3, 4e-3), "classifier_lr_factor": (1.0, 2.0, 4.0), "warmup_epochs": (1, 3)}
     )
 
     def __init__(self, **base: Any) -> None:  # noqa: ANN401

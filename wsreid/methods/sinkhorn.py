@@ -67,7 +67,7 @@ class Sinkhorn(Method):
     needs: ClassVar[Needs] = Needs(whole_bags=True)
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
         {
-            "lr": (2e-3, 4e-3, 8e-3),
+            "lr": (1e-3, 2e-3, 4e-3),
             "columns": ("presence", "balanced", "estimated"),
             "final_eps": (0.1, 0.25, 0.5, 1.0),
             "target": ("soft", "argmax"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -107,6 +108,38 @@ def planned_runs(study: Study, out: Path) -> list[PlannedRun]:
     ]
 
 
+def start_run(study: Study, out: Path) -> PlannedRun | None:
+    """The run whose weights all others start from; None = there is none.
+
+    Args:
+        study: The study.
+        out: Folder of the run folders.
+
+    Returns:
+        The run, by seed 0. Studies that start from the same one share it.
+    """
+    if study.start is None:
+        return None
+    start = study.start
+    digest = run_hash(start.content, start.options, 0)
+    folder = out / "start" / f"{start.config.stem}-{digest}"
+    return PlannedRun("start", start.config.stem, 0, start.config, start.options, digest, folder)
+
+
+def _start_options(study: Study, out: Path) -> Options:
+    """Start from the weights of `start_run`.
+
+    They stand by the name of an environment variable that holds their place: a run's hash must not depend on the place,
+    and must depend on the run, whose hash is in the name.
+    """
+    run = start_run(study, out)
+    if run is None:
+        return {}
+    variable = f"WSREID_START_{run.hash}"
+    os.environ[variable] = str(run.folder / LAST)
+    return {"model.weights": f"${{{variable}}}", "model.pretrained": False}
+
+
 def planned_run(
     study: Study,
     entry: MethodEntry,
@@ -132,7 +165,8 @@ def planned_run(
         The run.
     """
     tuned = {} if study.tuned is None else study.tuned[entry.tuned_as]
-    options = merged(study.options, setting.options, tuned, trial_options or {}, entry.options)
+    start = _start_options(study, out)
+    options = merged(start, study.options, setting.options, tuned, trial_options or {}, entry.options)
     digest = run_hash(entry.content, options, seed)
     name = f"seed{seed}-{digest}" if trial is None else f"trial{trial}-seed{seed}-{digest}"
     folder = out / study.name / setting.name / folder_name(entry.label) / name

@@ -16,9 +16,10 @@ from wsreid.study.options import Options
 
 _KEYS = (
     *("name", "about", "configs", "methods", "seeds", "settings", "options", "baseline", "oracle", "reference"),
-    *("limit_s", "tuned", "tune"),
+    *("limit_s", "start", "tuned", "tune"),
 )
 _METHOD_KEYS = ("method", "label", "options", "tuned_as")
+_START_KEYS = ("config", "options")
 _TUNE_KEYS = ("trials", "seed", "metric", "options")
 _OURS = {
     "config": "methods",
@@ -72,6 +73,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The run whose weights all others start from.
+
+    Attributes:
+        config: Its configuration file.
+        content: What stands in it.
+        options: What is changed of it.
+    """
+
+    config: Path
+    content: Mapping[str, Any]
+    options: Options
+
+
+@dataclass(frozen=True)
 class Tune:
     """That a study tunes.
 
@@ -103,6 +119,7 @@ class Study:
         oracle: Label of its upper end.
         reference: Label that the others are tested against.
         limit_s: Seconds that a run should take at most; tables say which took longer.
+        start: The run whose weights all others start from; None = as each configuration says.
         tuned: Options that tuning has found, by label; None = untuned.
         tune: The study tunes instead of comparing.
     """
@@ -117,6 +134,7 @@ class Study:
     oracle: str | None = None
     reference: str | None = None
     limit_s: float | None = None
+    start: Start | None = None
     tuned: Mapping[str, Options] | None = None
     tune: Tune | None = None
 
@@ -169,6 +187,7 @@ def read_study(path: Path) -> Study:
         oracle=content.get("oracle"),
         reference=content.get("reference"),
         limit_s=limit,
+        start=None if content.get("start") is None else _start(content["start"], f"{where}: start"),
         tuned=None if tuned is None else _tuned(Path(tuned), methods, where),
         tune=None if content.get("tune") is None else _tune(content["tune"], f"{where}: tune"),
     )
@@ -256,6 +275,14 @@ def _options(given: object, where: str) -> Options:
         if name.startswith("-"):
             raise ConfigError(f"{where}: write `{name.lstrip('-')}` without dashes.")
     return given
+
+
+def _start(given: object, where: str) -> Start:
+    if not isinstance(given, dict) or not isinstance(given.get("config"), str):
+        raise ConfigError(f"{where}: expected a mapping with `config:`, the file of the run to start from.")
+    _check_keys(given, _START_KEYS, where)
+    path = Path(given["config"])
+    return Start(path, _read_yaml(path, f"{where}: there is no"), _options(given.get("options"), f"{where}: options"))
 
 
 def _tune(given: object, where: str) -> Tune:
