@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsreid.retrieval.close_scores import close_scores
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.products import dot_bound
 from wsreid.retrieval.query_block import QueryBlock
@@ -130,9 +131,12 @@ class Doubts:
         order = order_by_row(row, self.block.rows)
         row, index, weight = row[order], index[order], weight[order]
         block = self.block
-        exact = pair_scores(
-            block.query, self.gallery, row + block.start, index, metric=block.metric, memory=self.memory // 4
-        )
+        if row.device.type == "cpu":
+            exact = close_scores(block.rows64, self.gallery, row, index, block.metric)
+        else:
+            exact = pair_scores(
+                block.query, self.gallery, row + block.start, index, metric=block.metric, memory=self.memory // 4
+            )
         self._place_exactly(row, exact, weight)
 
     def _place_exactly(self, row: Tensor, exact: Tensor, weight: Tensor) -> None:

@@ -72,17 +72,24 @@ def error_bound(width: int, metric: Metric, longest_query: float, longest_galler
 
 def product64(q: Tensor, g: Tensor) -> Tensor:
     """`(q, D)`, `(g, D)` -> `(q, g)` float64, in blocks as `product32`: the smaller the error, the fewer doubts."""
-    total = torch.mm(q[:, :CPU_BLOCK], g[:, :CPU_BLOCK].T)  # (q, D), (g, D) -> (q, g)
-    for start in range(CPU_BLOCK, q.shape[1], CPU_BLOCK):
-        total.addmm_(q[:, start : start + CPU_BLOCK], g[:, start : start + CPU_BLOCK].T)
+    block = _block64(q.shape[1])
+    total = torch.mm(q[:, :block], g[:, :block].T)  # (q, D), (g, D) -> (q, g)
+    for start in range(block, q.shape[1], block):
+        total.addmm_(q[:, start : start + block], g[:, start : start + block].T)
     return total
+
+
+def _block64(width: int) -> int:
+    """Entries that `product64` adds up at once, the same on all devices."""
+    return CPU_BLOCK // 2 if width <= NARROW else CPU_BLOCK
 
 
 def error_bound64(width: int, metric: Metric, longest_query: float, longest_gallery: float) -> float:
     """How far a score of `product64`, in whatever order a library adds it up, may lie from the exact score.
 
-    The product errs by at most (64 + D / 64) u |q||g|, u = 2^-53. The exact score adds up pairwise: no entry passes
-    through more than 15 + 3 + 7 additions in its block of 128, one for each halving of the row, and a multiplication.
+    The product errs by at most (b + D / b) u |q||g|, u = 2^-53, b its block. The exact score adds up pairwise: no
+    entry passes through more than 15 + 3 additions in its block of 128, up to 7 more where a block's length is no
+    multiple of 8, one for each halving of the row, and a multiplication.
 
     Args:
         width: Dimension D.
@@ -93,7 +100,11 @@ def error_bound64(width: int, metric: Metric, longest_query: float, longest_gall
     Returns:
         The bound.
     """
-    additions = min(width, CPU_BLOCK) + width // CPU_BLOCK + 1 + 26 + width.bit_length()
+    block, halvings, longest = _block64(width), 0, width
+    while longest > 128:
+        halvings, longest = halvings + 1, longest - longest // 2 // 8 * 8
+    exact = 15 + 3 + (7 if width % 8 else 0) + halvings + 1  # halves of a multiple of 8 are multiples of 8
+    additions = min(width, block) + width // block + 1 + exact
     product = additions * 2.0**-53 * longest_query * longest_gallery * 1.01
     if metric != "euclidean":
         return product

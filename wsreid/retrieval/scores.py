@@ -74,14 +74,14 @@ def _scores_by_numpy(
     pieces = [scratch.take(name, (len(gi), query.width), torch.float64).numpy() for name in ("gallery", "other")]
     q_rows, q_place = np.unique(qi, return_inverse=True)
     q = query.pick_array(q_rows)  # (q, D)
-    _divide_by_norms(q, metric, scratch.take("query", q.shape, torch.float64).numpy())
+    divide_by_norms(q, metric, scratch.take("query", q.shape, torch.float64).numpy())
     g_rows, g_place = np.unique(gi, return_inverse=True)
     shared = 2 * len(g_rows) <= len(gi)  # queries of one person have the same matches: each is made ready once
     if not shared:
         g_rows = gi
     g, product = pieces[0][: len(g_rows)], pieces[1]
     gallery.pick_into(g_rows, g)  # (g, D)
-    square = _divide_by_norms(g, metric, product[: len(g)])
+    square = divide_by_norms(g, metric, product[: len(g)])
     if shared:
         np.take(g, g_place, axis=0, out=product, mode="clip")  # (g, D) -> (p, D); the places are sound
         bounds = np.flatnonzero(np.diff(qi, prepend=-1, append=-1)).tolist()
@@ -96,7 +96,7 @@ def _scores_by_numpy(
     return 2 * s - square if metric == "euclidean" else s
 
 
-def _divide_by_norms(
+def divide_by_norms(
     rows: Doubles, metric: Metric, squares: Doubles
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]] | float:
     """Brings rows `(n, D)`, in place, into the form that the metric compares; `squares` `(n, D)` is for passing use.
