@@ -1,4 +1,4 @@
-"""The table of real images: Oracle, BagCE and DGL on the PKU-Reid subset, several seeds, beside the untouched weights.
+"""The table of real images: Oracle, BagCE, both graph models on the PKU-Reid subset, some seeds, and untouched weights.
 
     python experiments/benchmarks/pku.py --root DIR [--seeds 3] [--out runs/pku-table]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wsreid.cli import main as wsreid
 
-METHODS = ("oracle", "bagce", "dgl")
+METHODS = ("oracle", "bagce", "dgl_official", "dgl")
 FIGURES = ("R1", "R5", "R10", "mAP_step", "mAP_trapezoid", "mINP")
 EXPERIMENTS = Path(__file__).parents[1]
 

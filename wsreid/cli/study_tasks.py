@@ -9,6 +9,7 @@ from typing import Protocol
 from rich.console import Console
 
 from wsreid.study.comparison import Comparison, compare
+from wsreid.study.pages import shown_in
 from wsreid.study.plan import PlannedRun, planned_runs
 from wsreid.study.records import Key, Records, record_of, write_text
 from wsreid.study.study_file import Study
@@ -36,6 +37,11 @@ class Task(Protocol):
         """Writes and shows the tables; gives their content and their files."""
 
 
+def pages_beside(results: Path) -> list[Path]:
+    """The pages that may show tables: RESULTS.md beside the folder of the records, README.md of the current folder."""
+    return [results.parent / "RESULTS.md", Path("README.md")]
+
+
 class Comparing:
     """A comparison.
 
@@ -48,6 +54,7 @@ class Comparing:
     def __init__(self, study: Study, out: Path, results: Path) -> None:
         self._study = study
         self._records = Records(results / study.name)
+        self._pages = pages_beside(results)
         self.runs: Sequence[PlannedRun] = planned_runs(study, out)
 
     def recorded(self) -> dict[Key, str]:
@@ -74,6 +81,7 @@ class Comparing:
         folder = self._records.folder
         texts = {"table.md": markdown(self._study, tables), "table.csv": csv_table(self._study, tables)}
         files = _written(folder, texts) + self._curves(tables)
+        files += shown_in(self._pages, self._study.name, texts["table.md"])
         console = _console()
         for table in tables:
             if table.lines:
@@ -109,6 +117,7 @@ class Tuning:
         self._study = study
         self._metric = study.tune.metric
         self._records = TrialRecords(results / study.name)
+        self._pages = pages_beside(results)
         self.runs: Sequence[PlannedRun]
         self.runs, self._trials = planned_trials(study, out)
 
@@ -135,7 +144,9 @@ class Tuning:
             print(f"No trial of {self._study.name} is recorded yet, so there is no table.")
             return [], []
         tuned, best = self._write_best()
-        files = _written(self._records.folder, {"table.md": tuning_markdown(self._study, tuned, records)})
+        table = tuning_markdown(self._study, tuned, records)
+        files = _written(self._records.folder, {"table.md": table})
+        files += shown_in(self._pages, self._study.name, table)
         console = _console()
         console.print(tuning_terminal_table(self._study, tuned))
         console.print(tuning_definition(self._study), highlight=False, markup=False)
