@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from wsreid import methods
 from wsreid.cli import main
 from wsreid.cli.suite import SuiteCLI
 from wsreid.data.rendered import RenderSettings, rendered_root
+from wsreid.methods import FolderCE, Method
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CONFIGS = sorted(
@@ -37,9 +39,16 @@ def data_args(request: pytest.FixtureRequest) -> list[str]:
 
 
 def test_each_method_has_a_config_for_each_data_set() -> None:
-    names = {"oracle", "bagce", "dgl"}
+    own = {"DGLOfficial": "dgl_official"}
+    kinds = [kind for name in methods.__all__ if isinstance(kind := getattr(methods, name), type)]
+    names = {
+        own.get(kind.__name__, kind.__name__.lower()): kind.needs.truth
+        for kind in kinds
+        if issubclass(kind, Method) and kind not in (Method, FolderCE)
+    }
+    assert len(names) == 19
     expected = {f"{folder}/{name}.yaml" for folder in ("market1501", "synthetic", "pku") for name in names}
-    expected |= {f"sysu30k/{name}.yaml" for name in ("folderce", "bagce", "dgl")}
+    expected |= {f"sysu30k/{name}.yaml" for name, truth in names.items() if not truth} | {"sysu30k/folderce.yaml"}
     assert set(CONFIGS) >= expected | {"quickstart.yaml"}
 
 
@@ -69,6 +78,6 @@ def test_config_runs(config: str, data_args: list[str], tmp_path: Path) -> None:
 @pytest.mark.slow  # 68 million weights to make and to save
 @pytest.mark.parametrize("data_args", ["market1501"], indirect=True)
 def test_the_official_graph_model_runs_with_its_own_network(data_args: list[str], tmp_path: Path) -> None:
-    cli = run_tiny("market1501/dgl.yaml", tmp_path / "run", data_args)
+    cli = run_tiny("market1501/dgl_official.yaml", tmp_path / "run", data_args)
     assert len(cli.model.classifiers) == 8
     assert cli.results[0].retrieval is not None

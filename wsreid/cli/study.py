@@ -78,7 +78,7 @@ def run(args: list[str]) -> Finished:
         if options.again:
             forget(chosen)
             task.drop(keys)
-        _make_start(start_run(study, options.out), stop)
+        _make_start(start_run(study, options.out), options.jobs, stop)
         outcomes = _carry_out(study.name, task, chosen, recorded, options.jobs, stop)
     results, files = task.close()
     for file in files:
@@ -146,13 +146,14 @@ def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
     print(f"{len(runs)} runs, {left} of them to run.")
 
 
-def _make_start(each: PlannedRun | None, stop: Stop) -> None:
+def _make_start(each: PlannedRun | None, jobs: int, stop: Stop) -> None:
     if each is None or todo(each, {}) == "finished":
         return
+    threads = max(1, cores() // jobs)  # as many as the others have: another number rounds differently
     print(f"First the run that all others start from: {each.shown()}", flush=True)
     with stop.listening():
         outcomes = list(
-            carry_out([each], {}, at_once=1, threads=cores(), record=lambda run: str(run.folder), stop=stop.asked)
+            carry_out([each], {}, at_once=1, threads=threads, record=lambda run: str(run.folder), stop=stop.asked)
         )
     _end(outcomes, stop)
 
