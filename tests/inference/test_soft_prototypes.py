@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsreid.inference import drawn_prototypes, prototype_scores, prototype_sums
 
@@ -69,3 +70,33 @@ def test_no_image_moves_nothing():
     assert (len(classes), len(mass), tuple(sums.shape)) == (0, 0, (0, D))
     moved, new = drawn_prototypes(prototypes, classes, mass, sums, 0.5)
     assert (len(moved), tuple(new.shape)) == (0, (0, D))
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the largest tensor that anything made."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        found = made if isinstance(made, (tuple, list)) else [made]
+        self.numbers = max([self.numbers, *(one.numel() for one in found if isinstance(one, torch.Tensor))])
+        return made
+
+
+def test_of_a_bank_in_half_precision_no_copy_is_made():
+    """A bank for 28,310 classes and a ResNet-50 is 116 MB in half precision; a copy in float32 would be 232 MB."""
+    features, probs, _ = problem(0)
+    features, bank = features.float(), torch.zeros(1000, D, dtype=torch.float16)
+    bank[:C] = F.normalize(torch.randn(C, D, generator=torch.Generator().manual_seed(1)), dim=1).half()
+    sums = prototype_sums(features, CANDIDATES, probs.float())
+    with Largest() as largest:
+        scores = prototype_scores(features, bank, CANDIDATES)
+        moved, new = drawn_prototypes(bank, *sums, 0.5)
+    assert largest.numbers < len(bank)
+    assert scores.dtype == new.dtype == torch.float32
+    assert torch.equal(scores, prototype_scores(features, bank.float(), CANDIDATES))
+    assert torch.equal(new, drawn_prototypes(bank.float(), *sums, 0.5)[1])
+    assert len(moved) == len(new) > 0

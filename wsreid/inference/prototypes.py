@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wsreid.inference.argmax import most_probable
 from wsreid.inference.pseudo_labels import PseudoLabels
-from wsreid.losses.precision import in_float32
+from wsreid.losses.precision import at_least_float32, in_float32
 
 
 @torch.no_grad()
@@ -68,7 +68,6 @@ def moved_prototypes(
 
 
 @torch.no_grad()
-@in_float32
 def prototype_scores(features: Tensor, prototypes: Tensor, candidates: Tensor) -> Tensor:
     """How alike an image is to the prototype of each of its candidates: f_i . mu_c.
 
@@ -77,16 +76,18 @@ def prototype_scores(features: Tensor, prototypes: Tensor, candidates: Tensor) -
 
     Args:
         features: f, `(N, D)` floating point, L2-normalised.
-        prototypes: mu, `(C, D)` floating point, L2-normalised or zeros.
+        prototypes: mu, `(C, D)` floating point, L2-normalised or zeros; in half precision no copy of all is made.
         candidates: Class indices `(N, L)` long, padded with -1.
 
     Returns:
         `(N, L)` in [-1, 1]; 0 at padding, and throughout for an image without scores.
     """
     valid = candidates >= 0  # (N, L)
+    features = at_least_float32(features)
     own = prototypes[candidates.clamp(min=0)].to(features.dtype)  # (C, D) -> (N, L, D)
     known = ((own != 0).any(2) | ~valid).all(1, keepdim=True)  # (N, L, D) -> (N, 1)
-    scores: Tensor = torch.einsum("nd,nld->nl", features, own)  # (N, L)
+    with torch.autocast(features.device.type, enabled=False):
+        scores: Tensor = torch.einsum("nd,nld->nl", features, own)  # (N, L)
     return scores * (valid & known)
 
 
@@ -118,7 +119,6 @@ def prototype_sums(features: Tensor, candidates: Tensor, probs: Tensor) -> tuple
 
 
 @torch.no_grad()
-@in_float32
 def drawn_prototypes(
     prototypes: Tensor, classes: Tensor, mass: Tensor, sums: Tensor, momentum: float, least: float = 0.05
 ) -> tuple[Tensor, Tensor]:
@@ -129,7 +129,7 @@ def drawn_prototypes(
     so half an image moves a prototype half as far, and many images no farther than one.
 
     Args:
-        prototypes: mu, `(C, D)` floating point; not changed.
+        prototypes: mu, `(C, D)` floating point; not changed, and in half precision no copy of all is made.
         classes: `(K,)` long; a class may stand several times, once for each process.
         mass: n, `(K,)`.
         sums: s, `(K, D)`.
@@ -139,9 +139,11 @@ def drawn_prototypes(
     Returns:
         The classes that move, `(k,)` long, ascending, and their new prototypes `(k, D)`.
     """
+    mass, sums = at_least_float32(mass), at_least_float32(sums)
     moving, group = torch.unique(classes, return_inverse=True)  # (K,) -> (k,), (K,)
     member = (group == torch.arange(len(moving), device=group.device)[:, None]).to(sums.dtype)  # (K,) -> (k, K)
-    total, towards = member @ mass, F.normalize(member @ sums, dim=1)  # (k,), (k, D)
+    with torch.autocast(sums.device.type, enabled=False):
+        total, towards = member @ mass, F.normalize(member @ sums, dim=1)  # (k,), (k, D)
     kept = total >= least  # (k,)
     moving, total, towards = moving[kept], total[kept], towards[kept]
     before = prototypes[moving].to(sums.dtype)  # (k, D)
