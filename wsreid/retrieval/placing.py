@@ -16,7 +16,7 @@ from wsreid.retrieval.tiles import Tile, distinct_rows
 
 MANY = 0.04  # share of a tile's scores from which a grid places them sooner than a search one by one
 UNSURE = 0.25  # share of scores that a grid may leave open before a float64 product is taken
-CROWDED = 0.01  # share of doubtful scores from which a float64 product costs less than float64 dot products of pairs
+CROWDED = 0.05  # share of doubtful scores from which a float64 product costs less than float64 dot products of pairs
 WIDE = {"cpu": 8160}  # columns of a float64 product; elsewhere 2^14
 
 
