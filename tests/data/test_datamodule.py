@@ -173,6 +173,13 @@ def test_pairs_by_label_are_not_drawn_from_bags_that_change(market_root):
         data.use(Needs(shared_label_pairs=True))
 
 
+def test_labels_by_member_are_not_kept_of_bags_that_change(market_root):
+    data = module(market_root, redraw_bags=True)
+    data.use(Needs())
+    with pytest.raises(ConfigError, match=r"data\.redraw_bags: .*drawn anew"):
+        data.use(Needs(member_table=True))
+
+
 def test_a_pass_over_the_training_images_reads_each_once_or_a_sample_of_the_epoch(market_root):
     data = module(market_root)
     every = [r for b in data.epoch_pass_dataloader(None, 0) for r in b.row.tolist()]

@@ -75,6 +75,15 @@ def test_of_a_sample_neither_presence_nor_balance_is_asked_and_it_is_said_once(c
     assert sum("only a sample" in record.message for record in caplog.records) == 2  # once each
 
 
+def test_nothing_is_remembered_of_bags_that_are_drawn_anew(tmp_path):
+    """Their ids name other images in the next epoch."""
+    data = Served([bag_batch()])
+    data.redraw_bags = True
+    model = Sinkhorn(num_ids=NUM_IDS, columns="estimated")
+    make_trainer(tmp_path, max_epochs=2).fit(model, datamodule=data)
+    assert len(model.masses) == 0
+
+
 def test_masses_are_a_running_average_by_bag():
     batch = bag_batch(bags=4, per_bag=4, width=3)
     model, outputs = model_and(batch, columns="estimated", mass_decay=0.75)

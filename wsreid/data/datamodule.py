@@ -241,6 +241,11 @@ class BagDataModule(pl.LightningDataModule):
         """
         if needs.shared_label_pairs:
             self.training_draw.check_pairs(self.redraw_bags)
+        if needs.member_table and self.redraw_bags:
+            raise ConfigError(
+                "data.redraw_bags: the method remembers labels by bag and image, and bags are drawn anew: the labels "
+                "of one epoch would be read as those of other images in the next"
+            )
         self.needs = needs
 
     def prepare_data(self) -> None:

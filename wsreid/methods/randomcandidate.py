@@ -23,7 +23,8 @@ class RandomCandidate(Method):
     By default y is fixed: a hash of the run's seed and the member (a bag and an image in it), so that an image keeps
     its label for the whole run, and an image in several bags may have one in each. That is what anyone can have who
     guesses once, and its label-refine accuracy is chance by construction. An image not drawn by bag (member = -1) has
-    the hash of its row. With `redraw` y is drawn anew in each step; the mean of that loss is `BagCE`'s.
+    the hash of its row; where each epoch draws bags anew, a member is another image in each. With `redraw` y is drawn
+    anew in each step; the mean of that loss is `BagCE`'s.
 
     With several heads all get the same y, and the loss is their mean.
 

@@ -51,8 +51,9 @@ class Sinkhorn(Method):
     at 1, where r allows it, Q is p itself.
 
     p is the mean of the heads' softmaxes over the candidates (ours), so all heads learn from one plan. Pseudo labels
-    are the plan and its largest entry. The estimate is a table by bag id, and a bag starts with its
-    first average. Processes write their own bags' entries, which meet at the end of each epoch.
+    are the plan and its largest entry. The estimate is a table by bag id, and a bag starts with its first average;
+    where each epoch draws bags anew it has that alone. Processes write their own bags' entries, which meet at the end
+    of each epoch.
 
     Args:
         columns: What is asked of the columns, see above.
@@ -110,7 +111,9 @@ class Sinkhorn(Method):
         """The term "ce"; writes the estimate of the masses."""
         assert isinstance(outputs, SinkhornOutputs)
         candidates = batch.image_candidates  # (N, L)
-        self.masses.put(batch.bag_id, outputs.mass)
+        # a bag's id names other images in the next epoch where bags are drawn anew: no estimate lasts
+        if not getattr(getattr(self._trainer, "datamodule", None), "redraw_bags", False):
+            self.masses.put(batch.bag_id, outputs.mass)
         if self.target == "argmax":
             ids = most_probable(outputs.assigned, candidates)  # (N,)
             heads = [unary_loss(logits, ids) for logits in outputs.logits]
