@@ -37,21 +37,22 @@ class DGL(TabledMethod):
     """Soft labels from inference on a graph over the bag, whose images also ask a bank of identities.
 
     The energy is that of Wang et al., arXiv:1904.03845; what is made of it is ours. `DGLOfficial` is the official
-    code. Each member (a bag and an image in it) has a soft label w_i over its candidates S_i, uniform at first, as in
-    PRODEN (arXiv:2002.08053). In each step, with p the softmax, f the L2-normalised test feature:
+    code. Each member (a bag and an image in it) has a soft label w_i over its candidates S_i. In each step, with p the
+    softmax, f the L2-normalised test feature:
 
         U_i[k] = log p_i[k]  +  bank_weight f_i . mu_k / bank_temperature                         unary
         J_ij   = (edge_weight + neighbour [near in time]) exp(-|g_i - g_j|^2 / sigma)             same bag alone
                  - same_frame [two boxes of one frame]
         Q      = mean field of U and J, then the nearest plan that gives each candidate an image   inference
+        w_i   <- momentum w_i + (1 - momentum) Q_i                                      w_i uniform at first
         L      = -(1/N) sum_i sum_{k in S_i} w_i[k] log p_i[k]  +  pair_weight L_pair
-        w_i   <- momentum w_i + (1 - momentum) Q_i
         mu_k  <- drawn towards the normalised sum of the f_i, each by w_i[k]^2, of all bags
 
-    So the pairs do reach the labels, which the official pairwise term never does; pairs stay inside a bag; nothing
-    is hard, and labels harden by themselves as p does. The bank is how bags share what they know: an identity stands
-    in several bags, and what they have in common is its own. It looks at the feature that ranks, not at the
-    classifier, which can learn a bag by heart. It starts behind `warm_start`, when w has left the uniform.
+    Without bank, graph, presence and smoothing, w is the softmax over the candidates and the gradient that of CC
+    (arXiv:2007.08929). So the pairs do reach the labels, which the official pairwise term never does; pairs stay inside
+    a bag; nothing is hard, and labels harden by themselves as p does. The bank is how bags share what they know: an
+    identity stands in several bags, and what they have in common is its own. It looks at the feature that ranks, not
+    at the classifier, which can learn a bag by heart. It is asked from `warm_start` on, when p has left the uniform.
 
     Presence holds for whole bags: where a batch holds a sample of a bag, its candidates need have no image there, and
     the first time this is logged. With several heads the loss is their mean, p the mean of their softmaxes over the
@@ -130,14 +131,14 @@ class DGL(TabledMethod):
     def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
         """The terms "unary" and, with a weight, "pairwise"; writes table and bank."""
         candidates = batch.image_candidates  # (N, L)
-        soft = self.table.take(batch.member, candidates)  # (N, L)
+        before = self.table.take(batch.member, candidates)  # (N, L)
+        soft = self.momentum * before + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
         heads = [weighted_candidate_cross_entropy(z, candidates, soft, self.smoothing) for z in outputs.logits]
         terms = {"unary": torch.stack(heads).mean()}
         if self.pair_weight:
             coupling = self._couplings(batch, outputs)  # (N, N)
             pairs = [soft_pairwise_loss(z, candidates, coupling) for z in outputs.logits]
             terms["pairwise"] = self.pair_weight * torch.stack(pairs).mean()
-        soft = self.momentum * soft + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
         self.table.put(batch.member, soft)
         self._draw_bank(outputs, candidates, soft)
         return terms
