@@ -1,6 +1,7 @@
 """What the base does for every method."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -144,6 +145,13 @@ def test_a_single_image_is_skipped_with_one_warning(tmp_path, caplog):
     assert [r.message for r in caplog.records if "fewer than 2 images" in r.message] != []
     assert len([r for r in caplog.records if "fewer than 2 images" in r.message]) == 1
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_of_several_processes_none_may_skip_a_batch():
+    model = bagce()
+    model._trainer = SimpleNamespace(world_size=2)
+    with pytest.raises(WsreidError, match=r"fewer than 2 images.*bags_per_batch"):
+        model.training_step(bag_batch(bags=1, per_bag=1), 0)
 
 
 def test_a_method_without_losses_says_so():

@@ -273,6 +273,11 @@ class Method(pl.LightningModule):
     def training_step(self, batch: BagBatch, batch_idx: int) -> Tensor | None:
         """Adds up the loss terms, refuses numbers that are not finite, logs."""
         if len(batch) < 2:
+            if self.trainer.world_size > 1:
+                raise WsreidError(
+                    "a batch of fewer than 2 images: batch normalisation cannot train on it, and the other processes "
+                    "would wait for its gradient for ever. Raise --data.bags_per_batch, or use one process"
+                )
             if not self._warned_tiny:
                 _log.warning("skipping batches of fewer than 2 images: batch normalisation cannot train on them")
                 self._warned_tiny = True
