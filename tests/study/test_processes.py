@@ -80,12 +80,20 @@ def test_peak_memory_is_measured_from_a_light_process(tmp_path):
     assert 200 < large < 300
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def _started(request):
+    """A process in the background ignores interrupts, and so would its children."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_started")
 def test_asked_to_stop_running_jobs_are_interrupted_and_no_other_starts(job, tmp_path):
     flag, begun = tmp_path / "saved", tmp_path / "begun"
     code = (
         "import pathlib, time\n"
-        f"pathlib.Path({str(begun)!r}).touch()\n"
-        "try:\n    time.sleep(60)\n"
+        f"try:\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(60)\n"
         f"except KeyboardInterrupt:\n    pathlib.Path({str(flag)!r}).touch()"
     )
     start = time.monotonic()

@@ -60,10 +60,10 @@ def moved_prototypes(
     classes, group = torch.unique(labels, return_inverse=True)  # (M,) -> (K,), (M,)
     member = group == torch.arange(len(classes), device=group.device)[:, None]  # (M,) -> (K, M)
     later = (group[:, None] == group).triu(1).sum(1)  # (M, M) -> (M,): images of the class that come after
-    share = (1 - momentum) * momentum**later * member  # (M,), (K, M) -> (K, M)
-    kept = momentum ** member.sum(1, keepdim=True)  # (K, M) -> (K, 1)
+    share = (1 - momentum) * momentum ** later.to(features.dtype) * member  # (M,), (K, M) -> (K, M)
+    kept = momentum ** member.sum(1, keepdim=True).to(features.dtype)  # (K, M) -> (K, 1)
     # a product, not index_add: its sum has one order on a GPU too
-    moved = kept * prototypes[classes] + share.to(features.dtype) @ features  # (K, D)
+    moved = kept * prototypes[classes] + share @ features  # (K, D)
     return classes, F.normalize(moved, dim=1)
 
 

@@ -150,8 +150,14 @@ def _start(job: Job, threads: int) -> _Running:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once
+            preexec_fn=_listen_to_interrupts,
         )
     return _Running(job, process, time.monotonic())
+
+
+def _listen_to_interrupts() -> None:
+    # a study that was started in the background (`nohup ... &`) ignores Ctrl-C, and its children would inherit that
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _poll(running: _Running, *, stopped: bool = False) -> Ended | None:
