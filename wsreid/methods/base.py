@@ -316,8 +316,12 @@ class Method(pl.LightningModule):
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], object] | None = None,
     ) -> None:
-        """Lets the follower follow after the step: here, so that a checkpoint of any moment has it."""
+        """Takes the step, and does what belongs to it: here, so that a checkpoint of any moment has both."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.after_step()
+
+    def after_step(self) -> None:
+        """What follows each step of the optimiser: the follower follows. A method may add to it."""
         if self.needs.ema:
             self.follower.follow(self.network, self.followed_heads())
 

@@ -1,15 +1,13 @@
 """Contrast with clusters of the whole set: the floor that needs no label, and a form that heeds the bags."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.optim import Optimizer
 
 from wsreid.data.batch import BagBatch
 from wsreid.data.needs import Needs
@@ -160,15 +158,9 @@ class ClusterContrast(Method):
         device = batch.bag.device
         return PseudoLabels(ids=ids.to(device), probs=probs.to(device))
 
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Optimizer | LightningOptimizer,
-        optimizer_closure: Callable[[], object] | None = None,
-    ) -> None:
-        """Updates the memory after the step: here, so that any checkpoint has it."""
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+    def after_step(self) -> None:
+        """Updates the memory."""
+        super().after_step()
         self._update_memory()
 
     def _update_memory(self) -> None:

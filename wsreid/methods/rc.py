@@ -1,13 +1,11 @@
 """The risk-consistent partial-label loss, arXiv:2007.08929."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.optim import Optimizer
 
 from wsreid.data.batch import BagBatch
 from wsreid.losses import weighted_candidate_cross_entropy
@@ -49,15 +47,9 @@ class RC(TabledMethod):
         heads = [weighted_candidate_cross_entropy(logits, candidates, weights) for logits in outputs.logits]
         return {"ce": torch.stack(heads).mean()}
 
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Optimizer | LightningOptimizer,
-        optimizer_closure: Callable[[], object] | None = None,
-    ) -> None:
-        """Writes the table from the network after the step: here, so that any checkpoint has it."""
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+    def after_step(self) -> None:
+        """Writes the table from the network after the step."""
+        super().after_step()
         for batch in self._stepped:
             with torch.no_grad(), self.trainer.precision_plugin.forward_context():
                 after = self.outputs(batch)
