@@ -95,6 +95,19 @@ def test_what_is_recorded_is_not_run_again_even_without_its_folder(folder, capsy
     assert "4 recorded already" in capsys.readouterr().out
 
 
+def test_the_run_to_start_from_is_made_once_and_not_where_nothing_is_left(folder, monkeypatch):
+    monkeypatch.setitem(AP, "start", 0.1)
+    content = yaml.safe_load(Path("s.yaml").read_text()) | {"start": {"config": "configs/good.yaml"}}
+    Path("s.yaml").write_text(yaml.safe_dump(content))
+    study.run(["s.yaml"])
+    assert calls(folder) == ["bad 0", "bad 1", "good 0", "good 1", "start 0"]
+    study.run(["s.yaml", "--again", "bad"])
+    assert calls(folder) == ["bad 0", "bad 1"]
+    shutil.rmtree("runs/studies/start")
+    study.run(["s.yaml"])
+    assert calls(folder) == []
+
+
 def test_a_changed_configuration_runs_again_and_says_so(folder, capsys):
     study.run(["s.yaml"])
     calls(folder)

@@ -78,7 +78,8 @@ def run(args: list[str]) -> Finished:
         if options.again:
             forget(chosen)
             task.drop(keys)
-        _make_start(start_run(study, options.out), options.jobs, stop)
+        if any(todo(each, recorded) != "done" for each in chosen):
+            _make_start(start_run(study, options.out), options.jobs, stop)
         outcomes = _carry_out(study.name, task, chosen, recorded, options.jobs, stop)
     results, files = task.close()
     for file in files:
