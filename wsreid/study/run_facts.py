@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 
 from wsreid.data.needs import Needs
 from wsreid.retrieval.callback import RetrievalCallback
-from wsreid.retrieval.result import RetrievalResult
-from wsreid.study.identity_sums import IdentitySums
+from wsreid.retrieval.identity_sums import identity_sums
 from wsreid.study.records import FACTS_FILE, write_text
 from wsreid.tracking.provenance import git_commit, versions
 
@@ -85,24 +83,3 @@ def needs_in_words(needs: Needs) -> str:
     words = [f"{needs.views} views"] if needs.views > 1 else []
     names = ("whole_bags", "shared_label_pairs", "member_table", "epoch_pass", "ema", "identity_batches")
     return ", ".join([*words, *(name.replace("_", " ") for name in names if getattr(needs, name))])
-
-
-def identity_sums(result: RetrievalResult) -> IdentitySums:
-    """Adds the figures of the queries up by identity.
-
-    Args:
-        result: An evaluation that knows its queries' identities. Queries of an unknown identity are an identity each.
-
-    Returns:
-        The sums, over the queries that the protocol counts.
-    """
-    assert result.query_pid is not None
-    figures = result.per_query()
-    valid = ~np.isnan(figures.first)
-    counted = valid | result.counts_all
-    ap = np.where(valid, figures.ap_step, 0)  # (Q,)
-    hit = np.where(valid, (result.first_ranks() <= 0).mean(axis=0), 0)  # (S, Q) -> (Q,)
-    pid = np.where(result.query_pid < 0, -2 - np.arange(len(valid)), result.query_pid)
-    ids, at = np.unique(pid[counted], return_inverse=True)
-    sums = [np.bincount(at, values[counted], len(ids)).tolist() for values in (np.ones(len(valid)), ap, hit)]
-    return IdentitySums(tuple(ids.tolist()), *map(tuple, sums))

@@ -4,9 +4,8 @@ import pytest
 from wsreid.errors import DataError
 from wsreid.retrieval import bootstrap as of_result
 from wsreid.retrieval import evaluate, paired_bootstrap
-from wsreid.study.bootstrap import DRAWS, SEED, Spread, difference, interval
-from wsreid.study.identity_sums import IdentitySums
-from wsreid.study.run_facts import identity_sums
+from wsreid.retrieval.identity_sums import IdentitySums, identity_sums
+from wsreid.retrieval.pooled_bootstrap import DRAWS, SEED, Spread, difference, interval
 
 
 @pytest.fixture
@@ -40,6 +39,7 @@ def test_of_two_runs_it_is_the_paired_bootstrap_of_their_results(results):
     assert (found.value, found.low, found.high) == pytest.approx(
         [100 * end for end in (expected.difference, expected.low, expected.high)]
     )
+    assert found.p == pytest.approx(expected.p)
 
 
 def made(seed):
@@ -85,6 +85,7 @@ def test_one_identity_has_no_interval():
     assert found.value == 50
     assert np.isnan(found.low)
     assert not difference([one], [one], "ap").excludes_zero
+    assert np.isnan(difference([one], [one], "ap").p)
 
 
 def test_other_queries_are_refused():
