@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from wsreid.errors import ConfigError
-from wsreid.tracking.run_folder import RunFolder, config_hash, run_of_checkpoint
+from wsreid.tracking.run_folder import RunFolder, run_of_checkpoint
 
 
 def test_the_owner_is_named_while_the_folder_is_claimed(tmp_path):
@@ -64,14 +64,6 @@ def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "f").touch()
     with pytest.raises(ConfigError, match="is a file"), RunFolder(tmp_path / "f").claimed(new=True):
         pass
-
-
-def test_the_hash_is_of_the_experiment_and_not_of_the_seed_or_the_folder():
-    config = {"model": {"lr": 1e-4}, "seed_everything": 0, "run": None, "wandb": {"mode": "offline"}}
-    same = {**config, "seed_everything": 1, "run": "x", "wandb": {"mode": "online"}}
-    assert config_hash(config) == config_hash(same)
-    assert config_hash(config) != config_hash({**config, "model": {"lr": 1e-3}})
-    assert len(config_hash(config)) == 8
 
 
 def test_the_run_of_a_checkpoint(tmp_path):

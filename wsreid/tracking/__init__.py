@@ -6,12 +6,13 @@ A table needs no Lightning, so what does is loaded when it is asked for.
 import importlib
 from typing import TYPE_CHECKING
 
+from wsreid.tracking.experiment_hash import config_hash
 from wsreid.tracking.result_table import Accuracy, ResultRow, definition_line, result_table, write_results
 
 if TYPE_CHECKING:
     from wsreid.tracking.csv_logger import CSVLogger, CutCurve
     from wsreid.tracking.ranked_pictures_callback import RankedPicturesCallback
-    from wsreid.tracking.run_folder import RunFolder, config_hash, run_of_checkpoint
+    from wsreid.tracking.run_folder import RunFolder, run_of_checkpoint
     from wsreid.tracking.wandb_logger import GuardedWandbLogger, WandbSettings
 else:
     _WITH_LIGHTNING = {
@@ -21,7 +22,6 @@ else:
         "RankedPicturesCallback": "ranked_pictures_callback",
         "RunFolder": "run_folder",
         "WandbSettings": "wandb_logger",
-        "config_hash": "run_folder",
         "run_of_checkpoint": "run_folder",
     }
 

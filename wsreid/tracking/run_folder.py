@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,22 +20,6 @@ LOCK_FILE = ".lock"
 OWNER_FILE = "owner.json"
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
-# What says where and how a run is recorded, or which of several seeds it is, but not which experiment it is.
-_NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit", "features")
-
-
-def config_hash(config: Mapping[str, object]) -> str:
-    """Names an experiment: equal for runs that differ in seed, run folder and W&B settings alone.
-
-    Args:
-        config: The resolved configuration as plain values.
-
-    Returns:
-        Eight hexadecimal digits.
-    """
-    kept = {key: value for key, value in config.items() if key not in _NOT_HASHED}
-    text = json.dumps(kept, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
