@@ -14,6 +14,7 @@ from wsreid.methods.diagnostics import (
     LabelDiagnostics,
     bag_groups,
     camera_counts,
+    confidences,
     confused_pairs,
     confusion,
     diagnose,
@@ -44,8 +45,10 @@ def drawn(seed, bags=7, classes=9, width=4, truth=True):
     return EpochLabels(
         pseudo=pseudo,
         entropy=entropies(probs, candidates[bag]),
+        confidence=confidences(probs, candidates[bag], pseudo),
         truth=known if truth else np.full(n, -1),
         member=rng.permutation(n * 2)[:n],
+        row=np.arange(n),
         camera=rng.integers(-1, 4, n),
         bag=bag,
         bag_id=np.arange(bags) * 3,
@@ -86,6 +89,20 @@ def test_entropy_of_known_distributions():
     assert not np.signbit(found[1])
     assert math.isnan(found[3])
     assert np.isnan(entropies(np.empty((2, 0)), np.empty((2, 0), int))).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(seeds)
+def test_confidences(seed):
+    x = drawn(seed)
+    own = x.candidates[x.bag]
+    probs = np.random.default_rng(seed + 1).random(own.shape)
+    expected = []
+    for p, row, label in zip(probs.tolist(), own.tolist(), x.pseudo.tolist(), strict=True):
+        total = sum(value for value, c in zip(p, row, strict=True) if c >= 0)
+        expected.append(p[row.index(label)] / total if label >= 0 and label in row else None)
+    same(confidences(probs, own, x.pseudo), expected)
+    assert np.isnan(confidences(np.zeros_like(probs), own, x.pseudo)).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -179,8 +196,10 @@ def with_bags(sizes, cameras):
     return EpochLabels(
         pseudo=np.zeros(n, int),
         entropy=np.zeros(n),
+        confidence=np.ones(n),
         truth=np.zeros(n, int),
         member=np.arange(n),
+        row=np.arange(n),
         camera=np.concatenate(cameras),
         bag=bag,
         bag_id=np.arange(len(sizes)),
@@ -274,8 +293,10 @@ def test_right_labels_have_no_confusion_and_wrong_ones_are_told_apart():
     labels = EpochLabels(
         pseudo=truth,
         entropy=np.zeros(8),
+        confidence=np.ones(8),
         truth=truth,
         member=np.arange(8),
+        row=np.arange(8),
         camera=np.full(8, -1),
         bag=bag,
         bag_id=np.arange(2),

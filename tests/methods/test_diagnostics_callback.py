@@ -71,6 +71,19 @@ def test_figures_of_the_labels_that_were_trained_on(tmp_path):
             entropy += torch.special.entr(found.probs).sum(1).tolist()
             for bag, ids in enumerate(batch.candidates.tolist()):
                 present.append(len(set(found.ids[batch.bag == bag].tolist())) / len(ids))
+    last = {
+        member: (label, float(p.max()), row)
+        for epoch, batch, found in model.seen
+        for member, label, p, row in zip(
+            batch.member.tolist(), found.ids.tolist(), found.probs, batch.row.tolist(), strict=True
+        )
+        if epoch == 1
+    }
+    kept = callback.labels
+    assert kept.member.tolist() == sorted(last)
+    for at, member in enumerate(kept.member.tolist()):
+        assert (kept.pseudo[at], kept.row[at]) == (last[member][0], last[member][2])
+        assert kept.confidence[at] == pytest.approx(last[member][1], abs=1e-6)
     found = callback.result[ALL]
     assert (found.n_bags, found.n_images, found.n_scored, found.n_repeated) == (11, 36, 36, 36)
     assert found.raw == pytest.approx(mean(right))

@@ -14,8 +14,10 @@ def part(bag_id, members, labels, candidates):
     return EpochLabels(
         pseudo=pseudo,
         entropy=pseudo / 10,
+        confidence=pseudo / 20,
         truth=pseudo % 3,
         member=member,
+        row=member + 1000,
         camera=member % 4,
         bag=bag,
         bag_id=np.array(bag_id),
@@ -35,7 +37,9 @@ def test_batches_of_different_widths_share_bags():
     assert found.pseudo.tolist() == [5, 6, 1, 2, 8]
     assert found.bag.tolist() == [0, 0, 1, 1, 2]
     assert np.array_equal(found.entropy, found.pseudo / 10)
+    assert np.array_equal(found.confidence, found.pseudo / 20)
     assert np.array_equal(found.truth, found.pseudo % 3)
+    assert np.array_equal(found.row, found.member + 1000)
     assert np.array_equal(found.camera, found.member % 4)
 
 

@@ -87,6 +87,23 @@ def entropies(probs: npt.NDArray[np.floating], candidates: _Ints) -> _Floats:
     return np.where(total[:, 0] > 0, 0.0 - (p * logs).sum(1), np.nan)  # (M, L) -> (M,)
 
 
+def confidences(probs: npt.NDArray[np.floating], candidates: _Ints, pseudo: _Ints) -> _Floats:
+    """Probability of each image's label.
+
+    Args:
+        probs: As for `entropies`, `(M, L)`.
+        candidates: As there, `(M, L)`.
+        pseudo: `(M,)`; -1 = no label.
+
+    Returns:
+        `(M,)`; NaN where the label is no candidate, or the row sums to nothing.
+    """
+    p = np.where(candidates >= 0, probs, 0.0).astype(np.float64)  # (M, L)
+    own = (candidates == pseudo[:, None]) & (candidates >= 0)  # (M, L)
+    share = _ratio(np.where(own, p, 0.0).sum(1), p.sum(1))  # (M, L) -> (M,)
+    return np.where(own.any(1), share, np.nan)
+
+
 def presence(pseudo: _Ints, bag: _Ints, candidates: _Ints) -> _Floats:
     """Share of each bag's candidates that are the label of at least one of its images.
 

@@ -16,7 +16,7 @@ from wsreid.data.batch import BagBatch
 from wsreid.errors import ConfigError
 from wsreid.inference import PseudoLabels
 from wsreid.methods.base import Method
-from wsreid.methods.diagnostics import ALL, LabelDiagnostics, bag_groups, diagnose, entropies, size_bins
+from wsreid.methods.diagnostics import ALL, LabelDiagnostics, bag_groups, confidences, diagnose, entropies, size_bins
 from wsreid.methods.diagnostics_file import DIAGNOSTICS_FILE, cut_after, write_epoch
 from wsreid.methods.epoch_labels import EpochLabels, chosen, join
 
@@ -75,6 +75,7 @@ class DiagnosticsCallback(pl.Callback):
 
     Attributes:
         result: The latest figures, by group; empty before the first epoch's end.
+        labels: The labels that they are of, on each process those of all; None = there are none.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -94,6 +95,7 @@ class DiagnosticsCallback(pl.Callback):
         self.repeats = repeats
         self.seed = seed
         self.result: dict[str, LabelDiagnostics] = {}
+        self.labels: EpochLabels | None = None
         self._finished = -1
         self._epoch = -1
         self._halvings = 0
@@ -122,7 +124,7 @@ class DiagnosticsCallback(pl.Callback):
         if labels is None or len(labels.ids) != len(batch):  # the step was skipped: these are of an earlier batch
             return
         self._epoch = trainer.current_epoch
-        names = ("member", "camera", "bag", "bag_id", "bag_size", "candidates")
+        names = ("member", "row", "camera", "bag", "bag_id", "bag_size", "candidates")
         self._pending.append((labels, {name: getattr(batch, name) for name in names} | {"truth": batch.truth.ids}))
         if len(self._pending) >= _PENDING:
             self._fetch()
@@ -194,7 +196,7 @@ class DiagnosticsCallback(pl.Callback):
         self._fetch()
         if trainer.world_size > 1:
             self._gather(trainer)
-        labels = join(self._parts)
+        self.labels = labels = join(self._parts)
         self._parts = []
         if labels is None or len(labels) == 0:
             self.result, self._before = {ALL: LabelDiagnostics()}, None
@@ -214,9 +216,10 @@ class DiagnosticsCallback(pl.Callback):
 
 def _part(labels: PseudoLabels, batch: dict[str, _Ints]) -> EpochLabels:
     """The labels of a batch's images that were drawn by bag."""
-    probs = labels.probs.detach().float().cpu().numpy()
+    probs, pseudo = labels.probs.detach().float().cpu().numpy(), labels.ids.cpu().numpy()
+    own = batch["candidates"][batch["bag"]]  # (B, L) -> (N, L)
     whole = EpochLabels(
-        pseudo=labels.ids.cpu().numpy(), entropy=entropies(probs, batch["candidates"][batch["bag"]]), **batch
+        pseudo=pseudo, entropy=entropies(probs, own), confidence=confidences(probs, own, pseudo), **batch
     )
     return whole.images((whole.member >= 0) & (whole.bag_id[whole.bag] >= 0))
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 _Bools = npt.NDArray[np.bool_]
-_OF_IMAGE = ("pseudo", "entropy", "truth", "member", "camera")
+_OF_IMAGE = ("pseudo", "entropy", "confidence", "truth", "member", "row", "camera")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,10 @@ class EpochLabels:
     Attributes:
         pseudo: Class index, `(M,)`; -1 = no label.
         entropy: Entropy of the distribution over the candidates in nats, `(M,)`; NaN = no distribution.
+        confidence: Probability of the label among the candidates, `(M,)`; NaN = no label, or no distribution.
         truth: True class index, `(M,)`; -1 = unknown.
         member: `(M,)`.
+        row: Manifest row, `(M,)`.
         camera: `(M,)`; -1 = unknown.
         bag: Index in 0..B-1 of each image's bag, `(M,)`.
         bag_id: `(B,)`.
@@ -31,8 +33,10 @@ class EpochLabels:
 
     pseudo: _Ints
     entropy: _Floats
+    confidence: _Floats
     truth: _Ints
     member: _Ints
+    row: _Ints
     camera: _Ints
     bag: _Ints
     bag_id: _Ints
