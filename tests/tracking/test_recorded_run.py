@@ -181,10 +181,8 @@ def test_the_names_of_the_files_are_those_that_a_run_writes():
     from wsreid.methods.diagnostics_file import DIAGNOSTICS_FILE
     from wsreid.retrieval.callback import FILES
     from wsreid.tracking.csv_logger import METRICS_FILE
-    from wsreid.tracking.run_folder import CONFIG_FILE
 
     assert recorded_run.METRICS_FILE == METRICS_FILE
-    assert recorded_run.CONFIG_FILE == CONFIG_FILE
     assert recorded_run.DIAGNOSTICS_FILE == DIAGNOSTICS_FILE
     assert FILES["test"] == recorded_run.RETRIEVAL_FILE
 

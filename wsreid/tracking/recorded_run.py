@@ -14,13 +14,14 @@ import yaml  # type: ignore[import-untyped]
 
 from wsreid.errors import DataError
 from wsreid.tracking.result_table import RESULTS_FILE
+from wsreid.tracking.run_folder import CONFIG_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wsreid.retrieval.result import RetrievalResult
 
-CONFIG_FILE, RESUMED_FILE = "config.yaml", "config-resume.yaml"
+RESUMED_FILE = "config-resume.yaml"
 METRICS_FILE, DIAGNOSTICS_FILE = "metrics.csv", "diagnostics.csv"
 RETRIEVAL_FILE = "retrieval.npz"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's takes a tenth of the time, where it is there
@@ -226,7 +227,8 @@ def _results(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}).") from error
-    kinds: dict[str, type] = {"rows": list, "hashes": dict, "definition": dict, "seed": int}
+    kinds: dict[str, type] = {"rows": list, "hashes": dict, "definition": dict, "seed": int, "labelled_val_ids": int}
+    kinds |= {"notes": list, "versions": dict}
     if not isinstance(content, dict) or not content.get("rows"):
         raise DataError(f"{path}: damaged: it holds no rows. Test the run again to make it.")
     wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name, kind()), kind)]
