@@ -23,11 +23,10 @@ from wsreid.tracking import (
     GuardedWandbLogger,
     ResultRow,
     definition_line,
-    result_table,
     write_results,
 )
 from wsreid.tracking.provenance import data_hashes, git_commit, versions
-from wsreid.tracking.result_table import RESULTS_FILE
+from wsreid.tracking.result_table import RESULTS_FILE, result_table
 
 if TYPE_CHECKING:
     from wsreid.cli.suite import SuiteCLI

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 
 from wsreid.data.needs import Needs
 from wsreid.retrieval.callback import RetrievalCallback
-from wsreid.retrieval.identity_sums import identity_sums
+from wsreid.tracking.identity_sums import identity_sums
 from wsreid.study.records import FACTS_FILE, write_text
 from wsreid.tracking.provenance import git_commit, versions
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from wsreid.errors import FeatureError
-from wsreid.retrieval.result import RetrievalResult
+
+if TYPE_CHECKING:
+    from wsreid.retrieval.result import RetrievalResult
 
 Figure = Literal["ap", "hits"]
 _DIGITS = 5

@@ -4,8 +4,8 @@ import pytest
 from wsreid.errors import DataError
 from wsreid.retrieval import bootstrap as of_result
 from wsreid.retrieval import evaluate, paired_bootstrap
-from wsreid.retrieval.identity_sums import IdentitySums, identity_sums
-from wsreid.retrieval.pooled_bootstrap import DRAWS, SEED, Spread, difference, interval
+from wsreid.tracking.identity_sums import IdentitySums, identity_sums
+from wsreid.tracking.pooled_bootstrap import DRAWS, SEED, Spread, difference, interval
 
 
 @pytest.fixture

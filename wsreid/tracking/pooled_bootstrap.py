@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsreid.errors import DataError
-from wsreid.retrieval.identity_sums import Figure, IdentitySums
+from wsreid.tracking.identity_sums import Figure, IdentitySums
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 DRAWS, LEVEL, SEED = 1000, 0.95, 0

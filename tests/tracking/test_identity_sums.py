@@ -6,7 +6,7 @@ import pytest
 
 from wsreid.errors import FeatureError
 from wsreid.retrieval import evaluate
-from wsreid.retrieval.identity_sums import IdentitySums, identity_sums
+from wsreid.tracking.identity_sums import IdentitySums, identity_sums
 
 
 def test_sums_are_those_of_a_loop():
