@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypedDict
 
-import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wsreid.data.batch import BagBatch, EvalBatch
-from wsreid.data.needs import Needs
 from wsreid.data.seeding import stream
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels, candidate_softmax, most_probable
@@ -21,7 +19,9 @@ from wsreid.methods.ema import Follower
 from wsreid.methods.epoch_pass import EmbeddedRows, embed_training_rows
 from wsreid.methods.member_table import MemberTable
 from wsreid.methods.optimisation import OptimizerFactory, SchedulerFactory, build_schedule, parameter_groups
+from wsreid.methods.option_ranges import above_zero, not_negative
 from wsreid.methods.outputs import BagOutputs
+from wsreid.methods.remembers_bags import RemembersBags
 from wsreid.models import EmbeddingNet, build_network
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class EvalOutputs(TypedDict):
     row: Tensor
 
 
-class Method(pl.LightningModule):
+class Method(RemembersBags):
     """A way to learn an embedding from a bag-labelled image set.
 
     A subclass sets `needs`, writes `losses`, and, where its labels are not the softmax over the candidates,
@@ -60,14 +60,8 @@ class Method(pl.LightningModule):
         std: Their standard deviation.
     """
 
-    needs: ClassVar[Needs] = Needs()
-    """What the method asks of the datamodule, and of this base."""
-
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType({})
     """Values that tuning tries, by option: `python -m wsreid study` draws as many trials from them for each method."""
-
-    table: MemberTable
-    """With `needs.member_table`: a distribution over the candidates for each member, uniform until written."""
 
     follower: Follower
     """With `needs.ema`, made by `follow`: the slow copy of network and classifiers."""
@@ -105,6 +99,8 @@ class Method(pl.LightningModule):
         self.save_hyperparameters(ignore=["optimizer", "scheduler", "weights", "pretrained"])
         if num_ids < 1:
             raise ConfigError(f"num_ids must be at least 1, got {num_ids}: the training split holds no identity")
+        above_zero(lr=lr)
+        not_negative(classifier_lr_factor=classifier_lr_factor, warmup_epochs=warmup_epochs)
         self.num_ids = num_ids
         self.lr = lr
         self.classifier_lr_factor = classifier_lr_factor
@@ -324,21 +320,6 @@ class Method(pl.LightningModule):
         """What follows each step of the optimiser: the follower follows. A method may add to it."""
         if self.needs.ema:
             self.follower.follow(self.network, self.followed_heads())
-
-    def on_train_epoch_end(self) -> None:
-        """Brings the processes' tables together."""
-        if self.needs.member_table:
-            self.table.sync()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the table."""
-        if self.needs.member_table:
-            checkpoint["member_table"] = self.table.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the table."""
-        if self.needs.member_table and "member_table" in checkpoint:
-            self.table.load_state_dict(checkpoint["member_table"])
 
     def validation_step(self, batch: EvalBatch, batch_idx: int, dataloader_idx: int = 0) -> EvalOutputs:
         """Features of queries (loader 0) or gallery (loader 1)."""

@@ -11,6 +11,7 @@ from wsreid.data.batch import BagBatch
 from wsreid.data.needs import Needs
 from wsreid.losses import bag_means, bag_smoothed_cross_entropy, bag_triplet_loss, nearest_image_loss
 from wsreid.methods.base import Method
+from wsreid.methods.option_ranges import below_one, not_negative
 from wsreid.methods.outputs import BagOutputs
 
 
@@ -65,6 +66,8 @@ class CMIL(Method):
         **base: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**base)
+        not_negative(triplet_weight=triplet_weight, ce_weight=ce_weight, align_weight=align_weight, margin=margin)
+        below_one(smoothing=smoothing)
         self.triplet_weight = triplet_weight
         self.ce_weight = ce_weight
         self.align_weight = align_weight

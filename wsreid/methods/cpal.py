@@ -12,6 +12,7 @@ from wsreid.data.needs import Needs
 from wsreid.errors import ConfigError
 from wsreid.losses import co_person_attention_loss, pooled_bag_loss
 from wsreid.methods.base import Method
+from wsreid.methods.option_ranges import not_negative
 from wsreid.methods.outputs import BagOutputs
 
 
@@ -61,6 +62,7 @@ class CPAL(Method):
             raise ConfigError(f"pair_weight must be in [0, 1], got {pair_weight}")
         if not 0 < share <= 1:
             raise ConfigError(f"share must be above 0 and at most 1, got {share}")
+        not_negative(margin=margin)
         self.pair_weight = pair_weight
         self.share = share
         self.margin = margin

@@ -16,6 +16,7 @@ from wsreid.inference import SeedGroups, ViewSums, means_over_views, seed_groups
 from wsreid.losses import alignment_and_entropy, bag_maximum_loss, candidate_log_softmax, cross_view_loss
 from wsreid.methods.base import Method
 from wsreid.methods.gathering import gather_rows
+from wsreid.methods.option_ranges import below_one, not_negative
 from wsreid.methods.outputs import BagOutputs
 
 
@@ -71,10 +72,8 @@ class CVMIML(Method):
         super().__init__(**base)
         if not 0 < share <= 1:
             raise ConfigError(f"share must be above 0 and at most 1, got {share}")
-        if not 0 <= momentum < 1:
-            raise ConfigError(f"momentum must be in [0, 1), got {momentum}")
-        if delay < 0:
-            raise ConfigError(f"delay must be at least 0, got {delay}")
+        below_one(momentum=momentum)
+        not_negative(weight=weight, view_weight=view_weight, delay=delay)
         self.weight = weight
         self.view_weight = view_weight
         self.share = share

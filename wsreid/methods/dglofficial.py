@@ -14,6 +14,7 @@ from wsreid.inference import PseudoLabels, candidate_argmax, greedy_balanced
 from wsreid.losses import pairwise_loss, unary_loss, weak_triplet_loss
 from wsreid.methods.appearance import Kernel, appearance_of
 from wsreid.methods.base import Method
+from wsreid.methods.option_ranges import above_zero, not_negative
 from wsreid.methods.outputs import BagOutputs
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class DGLOfficial(Method):
         **base: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**base)
+        above_zero(sigma=sigma)
+        not_negative(pair_weight=pair_weight, triplet_weight=triplet_weight, margin=margin)
         self.pair_weight = pair_weight
         self.sigma = sigma
         self.triplet_weight = triplet_weight

@@ -87,6 +87,8 @@ class LabelRefineCallback(pl.Callback):
                 datamodule.num_ids,
             )
             return None
+        if hasattr(datamodule, "hashes"):
+            pl_module.forget_other_bags(datamodule.hashes["bags"])
         training = pl_module.training
         pl_module.eval()
         try:

@@ -53,7 +53,8 @@ class MemberTable:
         values = torch.zeros(max(members, before), max(width, columns), dtype=torch.float16)
         touched = torch.zeros(len(values), dtype=torch.bool)
         if before:
-            values[:before, :columns] = self._values
+            written = torch.nonzero((self._values != 0).any(1)).flatten()  # pages never written stay free
+            values[written, :columns] = self._values[written]
             touched[:before] = self._touched
         self._values, self._touched = values, touched
 
@@ -137,8 +138,8 @@ class MemberTable:
             state: From `state_dict`.
         """
         self.__init__()  # type: ignore[misc]  # as new
-        member, values = state["member"], state["values"]
+        member, values = state["member"].cpu(), state["values"].cpu()
         if len(member):
             self.reserve(int(member.max()) + 1, values.shape[1])
             self._values[member] = values
-            self._touched[member] = state["touched"]
+            self._touched[member] = state["touched"].cpu()

@@ -11,6 +11,7 @@ from wsreid.data.batch import BagBatch
 from wsreid.data.needs import Needs
 from wsreid.losses import batch_hard_triplet_loss, smoothed_cross_entropy
 from wsreid.methods.base import Method
+from wsreid.methods.option_ranges import below_one, not_negative
 from wsreid.methods.outputs import BagOutputs
 
 
@@ -34,6 +35,8 @@ class Oracle(Method):
 
     def __init__(self, smoothing: float = 0.1, margin: float = 0.3, **base: Any) -> None:  # noqa: ANN401
         super().__init__(**base)
+        below_one(smoothing=smoothing)
+        not_negative(margin=margin)
         self.smoothing = smoothing
         self.margin = margin
 

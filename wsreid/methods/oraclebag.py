@@ -11,6 +11,7 @@ from wsreid.data.batch import BagBatch
 from wsreid.data.needs import Needs
 from wsreid.losses import batch_hard_triplet_loss, pairwise_loss, unary_loss
 from wsreid.methods.base import Method
+from wsreid.methods.option_ranges import above_zero, not_negative
 from wsreid.methods.outputs import BagOutputs
 
 
@@ -63,6 +64,8 @@ class OracleBag(Method):
         **base: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**base)
+        above_zero(sigma=sigma)
+        not_negative(pair_weight=pair_weight, triplet_weight=triplet_weight, margin=margin)
         self.pair_weight = pair_weight
         self.sigma = sigma
         self.triplet_weight = triplet_weight

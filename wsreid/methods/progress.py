@@ -1,10 +1,12 @@
 """How far a run has come, for what changes over it."""
 
+import math
+
 import lightning.pytorch as pl
 
 
 def run_progress(trainer: pl.Trainer | None) -> float:
-    """Share of the run that lies behind, by epochs: 0 in the first, 1 in the last.
+    """Share of the run that lies behind, by epochs: 0 in the first, 1 in the last; by batches in a run of one epoch.
 
     Args:
         trainer: The trainer of a method; None = no run, which is as its start.
@@ -15,5 +17,8 @@ def run_progress(trainer: pl.Trainer | None) -> float:
     if trainer is None:
         return 0.0
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        return min(trainer.current_epoch / max(1, trainer.max_epochs - 1), 1.0)
+        if trainer.max_epochs == 1:
+            batches = trainer.num_training_batches
+            return min(trainer.fit_loop.batch_idx / (batches - 1), 1.0) if 1 < batches < math.inf else 0.0
+        return min(trainer.current_epoch / (trainer.max_epochs - 1), 1.0)
     return min(trainer.global_step / trainer.max_steps, 1.0) if trainer.max_steps > 0 else 0.0

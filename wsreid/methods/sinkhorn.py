@@ -17,6 +17,7 @@ from wsreid.inference import PseudoLabels, most_probable, sinkhorn
 from wsreid.losses import unary_loss, weighted_candidate_cross_entropy
 from wsreid.methods.base import Method
 from wsreid.methods.member_table import MemberTable
+from wsreid.methods.option_ranges import above_zero, at_least_one, below_one
 from wsreid.methods.outputs import BagOutputs
 from wsreid.methods.progress import run_progress
 
@@ -88,8 +89,9 @@ class Sinkhorn(Method):
         super().__init__(**base)
         if not 0 < final_eps <= 1:
             raise ConfigError(f"final_eps must be above 0 and at most 1, got {final_eps}")
-        if not 0 <= mass_decay < 1:
-            raise ConfigError(f"mass_decay must be at least 0 and below 1, got {mass_decay}")
+        below_one(mass_decay=mass_decay)
+        above_zero(tolerance=tolerance)
+        at_least_one(max_rounds=max_rounds)
         self.columns = columns
         self.target = target
         self.final_eps = final_eps
@@ -165,18 +167,16 @@ class Sinkhorn(Method):
         super().on_train_epoch_start()
         self.eps = self.final_eps ** run_progress(self.trainer)
 
-    def on_train_epoch_end(self) -> None:
-        """Brings the processes' estimates together."""
-        super().on_train_epoch_end()
-        self.masses.sync()
+    def tables(self) -> dict[str, MemberTable]:
+        """The estimates, by bag."""
+        return {**super().tables(), "masses": self.masses}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds eps and the estimates."""
+        """Adds eps."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["sinkhorn"] = {"eps": self.eps, "masses": self.masses.state_dict()}
+        checkpoint["eps"] = self.eps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them."""
+        """Takes it."""
         super().on_load_checkpoint(checkpoint)
-        self.eps = float(checkpoint["sinkhorn"]["eps"])
-        self.masses.load_state_dict(checkpoint["sinkhorn"]["masses"])
+        self.eps = float(checkpoint["eps"])
