@@ -14,6 +14,7 @@ from wsreid.losses.dgl import graph_loss, pairwise_loss, soft_pairwise_loss, una
 from wsreid.losses.leveraged_weighted import leveraged_weighted_loss
 from wsreid.losses.mil_pooling import pool_bags, pooled_bag_loss
 from wsreid.losses.partial_label import classifier_consistent_loss, weighted_candidate_cross_entropy
+from wsreid.losses.prototype_contrast import prototype_contrast_loss
 from wsreid.losses.supervised_contrastive import momentum_contrastive_loss, supervised_contrastive_loss
 from wsreid.losses.triplet import batch_hard_triplet_loss
 from wsreid.losses.weak_triplet import shares_candidate, weak_triplet_loss
@@ -41,6 +42,7 @@ __all__ = [
     "pairwise_loss",
     "pool_bags",
     "pooled_bag_loss",
+    "prototype_contrast_loss",
     "shared_candidates",
     "shares_candidate",
     "smoothed_cross_entropy",

@@ -22,9 +22,10 @@ from wsreid.inference import (
     prototype_sums,
     sinkhorn,
 )
-from wsreid.losses import soft_pairwise_loss, weighted_candidate_cross_entropy
+from wsreid.losses import prototype_contrast_loss, soft_pairwise_loss, weighted_candidate_cross_entropy
 from wsreid.methods.appearance import Kernel, appearance_of
 from wsreid.methods.gathering import gather_rows
+from wsreid.methods.option_ranges import above_zero, below_one, not_negative
 from wsreid.methods.outputs import BagOutputs
 from wsreid.methods.progress import run_progress
 from wsreid.methods.tabled import TabledMethod
@@ -105,24 +106,26 @@ class DGL(TabledMethod):
         momentum: float = 0.0,
         sharpen: float = 1.0,
         smoothing: float = 0.1,
+        contrast_weight: float = 1.0,
+        contrast_temperature: float = 0.1,
         pair_weight: float = 0.0,
         **base: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**base)
-        for name, share in (("bank_momentum", bank_momentum), ("momentum", momentum), ("smoothing", smoothing)):
-            if not 0 <= share < 1:
-                raise ConfigError(f"{name} must be in [0, 1), got {share}")
-        for name, value in (("bank_temperature", bank_temperature), ("sigma", sigma), ("sharpen", sharpen)):
-            if value <= 0:
-                raise ConfigError(f"{name} must be above 0, got {value}")
-        if rounds < 0 or not 0 <= warm_start <= 1:
-            raise ConfigError(f"rounds={rounds} must be at least 0, warm_start={warm_start} in [0, 1]")
+        below_one(bank_momentum=bank_momentum, momentum=momentum, smoothing=smoothing)
+        above_zero(bank_temperature=bank_temperature, contrast_temperature=contrast_temperature)
+        above_zero(sigma=sigma, sharpen=sharpen)
+        not_negative(bank_weight=bank_weight, contrast_weight=contrast_weight, pair_weight=pair_weight, rounds=rounds)
+        not_negative(edge_weight=edge_weight, same_frame=same_frame, neighbour=neighbour)
+        if not 0 <= warm_start <= 1:
+            raise ConfigError(f"warm_start must be in [0, 1], got {warm_start}")
         self.bank_weight, self.bank_temperature, self.bank_momentum = bank_weight, bank_temperature, bank_momentum
         self.warm_start = warm_start
         self.rounds, self.edge_weight, self.sigma, self.kernel = rounds, edge_weight, sigma, kernel
         self.same_frame, self.neighbour = same_frame, neighbour
         self.presence = presence
         self.momentum, self.sharpen, self.smoothing = momentum, sharpen, smoothing
+        self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.pair_weight = pair_weight
         width = self.network.feature_dim if bank_weight else 0
         self.register_buffer("bank", torch.zeros(self.num_ids, width, dtype=torch.float16))
@@ -135,6 +138,11 @@ class DGL(TabledMethod):
         soft = self.momentum * before + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
         heads = [weighted_candidate_cross_entropy(z, candidates, soft, self.smoothing) for z in outputs.logits]
         terms = {"unary": torch.stack(heads).mean()}
+        if self.contrast_weight and self._asks_bank():
+            contrast = prototype_contrast_loss(
+                outputs.network.features, self.bank, candidates, soft, self.contrast_temperature
+            )
+            terms["contrast"] = self.contrast_weight * contrast
         if self.pair_weight:
             coupling = self._couplings(batch, outputs)  # (N, N)
             pairs = [soft_pairwise_loss(z, candidates, coupling) for z in outputs.logits]
@@ -147,17 +155,19 @@ class DGL(TabledMethod):
     def infer(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
         """What the graph says of the images of a batch: Q, `(N, L)`, without gradient."""
         candidates = batch.image_candidates  # (N, L)
-        progress = run_progress(self._trainer)
         unary = self.softmax(batch, outputs).clamp(min=_LEAST).log()  # (N, L)
-        if self.bank_weight and progress >= self.warm_start:
+        if self._asks_bank():
             scores = prototype_scores(self._features(outputs), self.bank, candidates)  # (N, L)
             unary = unary + self.bank_weight / self.bank_temperature * scores
         coupling = self._couplings(batch, outputs)  # (N, N)
         q = mean_field(unary, candidates, coupling, self.rounds)  # (N, L)
-        power = self.sharpen**progress
+        power = self.sharpen ** run_progress(self._trainer)
         if self.presence or power != 1:
             q = self._present(q.clamp(min=_LEAST).log() * power, batch)
         return q
+
+    def _asks_bank(self) -> bool:
+        return bool(self.bank_weight) and run_progress(self._trainer) >= self.warm_start
 
     def _present(self, scores: Tensor, batch: BagBatch) -> Tensor:
         at_hand = torch.bincount(batch.bag, minlength=len(batch.bag_size))  # (N,) -> (B,)
