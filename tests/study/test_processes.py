@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -120,3 +121,20 @@ def test_the_tail_of_a_log_shows_the_last_state_of_a_bar(tmp_path):
     assert tail(log) == ""
     log.write_text("".join(f"line {i}\n" for i in range(50)) + "0 %\r50 %\r100 %\n\n")
     assert tail(log, 2) == "line 49\n100 %"
+
+
+def test_a_go_that_was_not_seen_to_its_end_makes_the_sum_incomplete(job):
+    first = job("a", "import json, pathlib, sys; print(pathlib.Path(sys.argv[1]).read_text())")
+    first = replace(first, command=(*first.command, str(first.cost_file)))
+
+    def cost_after_a_go():
+        list(run_jobs(iter([first]), at_once=1, threads=1))
+        return json.loads(first.cost_file.read_text())
+
+    whole = cost_after_a_go()
+    assert json.loads(tail(first.log, 1))["open"]  # while it ran
+    assert not whole.get("open")
+    assert not whole["incomplete"]
+    first.cost_file.write_text(json.dumps(whole | {"open": True}))
+    assert cost_after_a_go()["incomplete"]
+    assert cost_after_a_go()["incomplete"]

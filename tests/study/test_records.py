@@ -5,7 +5,7 @@ import pytest
 from tests.study.conftest import with_texts, write_finished
 from wsreid.errors import DataError
 from wsreid.study.plan import planned_runs
-from wsreid.study.records import Records, record_of
+from wsreid.study.records import Records, RunRecord, record_of
 
 
 def test_what_is_written_is_read_again(make_record, tmp_path):
@@ -57,6 +57,16 @@ def test_damaged_records_are_named(make_record, tmp_path):
     (tmp_path / "identities.json").write_text("{")
     with pytest.raises(DataError, match=r"identities\.json: cannot be read"):
         records.load()
+
+
+@pytest.mark.parametrize("mark", ["open", "incomplete"])
+def test_a_cost_that_was_not_measured_to_its_end_is_not_known(study, folder, mark):
+    run = planned_runs(study, folder)[1]
+    write_finished(run.folder)
+    run.cost_file.write_text(json.dumps({"seconds": 21.5, "peak_mib": 800, mark: True}))
+    record = record_of(run, threads=2)
+    assert (record.numbers["total_seconds"], record.numbers["peak_mib"]) == (None, None)
+    assert RunRecord.of_cells(record.cells(), record.identities).numbers["peak_mib"] is None
 
 
 def test_a_finished_run_is_read(study, folder):

@@ -15,6 +15,7 @@ from wsreid.cli.study_tasks import Comparing, Task, Tuning
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.study.carry_out import Outcome, carry_out, forget
+from wsreid.study.claims import at_work
 from wsreid.study.comparison import Comparison
 from wsreid.study.plan import PlannedRun, start_run, todo
 from wsreid.study.processes import cores
@@ -58,6 +59,8 @@ def run(args: list[str]) -> Finished:
     study = read_study(options.study)
     _check_labels(study, options.only, "--only")
     _check_labels(study, options.again, "--again")
+    if options.only and options.again:
+        raise ConfigError("--only and --again: give one of them; --again METHOD runs these methods alone, anew.")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: expected at least 1.")
     kind = Comparing if study.tune is None else Tuning
@@ -148,13 +151,15 @@ def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
 
 
 def _make_start(each: PlannedRun | None, jobs: int, stop: Stop) -> None:
-    if each is None or todo(each, {}) == "finished":
+    if each is None or (todo(each, {}) == "finished" and not at_work(each)):
         return
     threads = max(1, cores() // jobs)  # as many as the others have: another number rounds differently
     print(f"First the run that all others start from: {each.shown()}", flush=True)
     with stop.listening():
         outcomes = list(
-            carry_out([each], {}, at_once=1, threads=threads, record=lambda run: str(run.folder), stop=stop.asked)
+            carry_out(
+                [each], {}, at_once=1, threads=threads, record=lambda run: str(run.folder), stop=stop.asked, say=_say
+            )
         )
     _end(outcomes, stop)
 
@@ -174,10 +179,16 @@ def _carry_out(
         return task.record(each, threads)
 
     with stop.listening(), Progress(len(left), jobs) as progress:
-        for outcome in carry_out(left, recorded, at_once=jobs, threads=threads, record=record, stop=stop.asked):
+        for outcome in carry_out(
+            left, recorded, at_once=jobs, threads=threads, record=record, stop=stop.asked, say=progress.say
+        ):
             outcomes.append(outcome)
             progress.ended(outcome)
     return outcomes
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _end(outcomes: Sequence[Outcome], stop: Stop) -> None:

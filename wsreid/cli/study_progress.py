@@ -90,10 +90,18 @@ class Progress:
         what = f"{outcome.run.name}: {how}, {outcome.seconds:.0f} s"
         line = f"[{self._ended}/{self._total}] {what} | {elapsed}{self._left()}"
         self._bar.update(self._task, completed=self._ended, left=self._left().lstrip(", "))
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        """Shows a line above the bar.
+
+        Args:
+            text: The line.
+        """
         if self._console.is_terminal:
-            self._bar.console.print(line, highlight=False, markup=False)
+            self._bar.console.print(text, highlight=False, markup=False)
         else:
-            print(line, flush=True)
+            print(text, flush=True)
 
     def _left(self) -> str:
         if not self._taken or self._ended == self._total:

@@ -65,8 +65,10 @@ class Comparing:
         """Records a run; gives its figures."""
         record = record_of(run, threads=threads)
         self._records.add(record)
-        shown = {name: record.numbers[name] or 0 for name in ("mAP_step", "R1", "peak_mib")}
-        return f"mAP {shown['mAP_step']:.1f}, R1 {shown['R1']:.1f}, {shown['peak_mib']:.0f} MiB"
+        shown = {name: record.numbers[name] or 0 for name in ("mAP_step", "R1")}
+        peak = record.numbers["peak_mib"]
+        memory = "its cost is not known, as a go was not seen to its end" if peak is None else f"{peak:.0f} MiB"
+        return f"mAP {shown['mAP_step']:.1f}, R1 {shown['R1']:.1f}, {memory}"
 
     def drop(self, keys: Collection[Key]) -> None:
         """Forgets records."""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsreid.errors import WsreidError
+from filelock import FileLock
+
+from wsreid.errors import ConfigError, WsreidError
+from wsreid.study.claims import at_work, claim
 from wsreid.study.plan import PlannedRun, todo
 from wsreid.study.processes import Ended, Job, run_jobs, tail
+
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ def carry_out(
     threads: int,
     record: Callable[[PlannedRun], str],
     stop: Callable[[], bool],
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Outcome]:
     """Runs what is left of the runs.
+
+    A run that somebody else is at work on is never touched: it comes last, when they have ended.
 
     Args:
         runs: The runs.
@@ -49,21 +58,56 @@ def carry_out(
         threads: Threads that each may use.
         record: Records a run that has ended well, and says what it has found; what it raises is the run's problem.
         stop: Says that no run is to start any more.
+        say: Is told what is waited for.
 
     Yields:
         Each run that is not recorded yet, as it ends.
     """
     left = {run.name: run for run in runs if todo(run, recorded) != "done"}
-    # A study that was killed between a run's end and its record finds the results in the run's folder.
-    for run in [run for run in left.values() if todo(run, recorded) == "finished"]:
-        del left[run.name]
-        yield _recorded(run, 0.0, record)
-    for ended in run_jobs((_job(run) for run in left.values()), at_once=at_once, threads=threads, stop=stop):
-        run = left[ended.job.name]
-        if ended.ok:
-            yield _recorded(run, ended.seconds, record)
-        else:
-            yield Outcome(run, ended.seconds, problem=_problem(ended, run), stopped=ended.stopped)
+    while left:
+        # A study that was killed between a run's end and its record finds the results in the run's folder.
+        for run in [run for run in left.values() if todo(run, {}) == "finished" and not at_work(run)]:
+            del left[run.name]
+            yield _recorded(run, 0.0, record)
+        claims: dict[str, FileLock] = {}
+        try:
+            for ended in run_jobs(_jobs(list(left.values()), claims), at_once=at_once, threads=threads, stop=stop):
+                claims.pop(ended.job.name).release()
+                run = left.pop(ended.job.name)
+                if ended.ok:
+                    yield _recorded(run, ended.seconds, record)
+                else:
+                    yield Outcome(run, ended.seconds, problem=_problem(ended, run), stopped=ended.stopped)
+        finally:
+            for lock in claims.values():
+                lock.release()
+        if stop() or not _one_is_free(left.values(), stop, say):
+            return
+
+
+def _jobs(runs: Sequence[PlannedRun], claims: dict[str, FileLock]) -> Iterator[Job]:
+    for run in runs:
+        lock = claim(run)
+        if lock is None:
+            continue
+        if todo(run, {}) == "finished":  # by somebody else, a moment ago
+            lock.release()
+            continue
+        claims[run.name] = lock
+        yield _job(run)
+
+
+def _one_is_free(runs: Collection[PlannedRun], stop: Callable[[], bool], say: Callable[[str], None]) -> bool:
+    said = False
+    while runs and not stop():
+        busy = [who for run in runs if (who := at_work(run))]
+        if len(busy) < len(runs):
+            return True
+        if not said:
+            say(f"Waiting for {len(busy)} that others are at work on: {'; '.join(busy)}")
+            said = True
+        time.sleep(_POLL_S)
+    return False
 
 
 def _job(run: PlannedRun) -> Job:
@@ -91,16 +135,25 @@ def _indented(text: str) -> str:
 
 
 def forget(runs: Sequence[PlannedRun]) -> list[Path]:
-    """Removes run folders, so that their runs start anew.
+    """Removes run folders and what lies beside them, so that their runs start anew.
 
     Args:
         runs: The runs.
 
     Returns:
         What was removed.
+
+    Raises:
+        ConfigError: Somebody is at work on one of them; then nothing is removed.
     """
+    busy = [who for run in runs if (who := at_work(run))]
+    if busy:
+        raise ConfigError(
+            f"Nothing was removed: {'; '.join(busy)}. Wait for it, or stop it, and give the command again."
+        )
     gone = [run.folder for run in runs if run.folder.exists()]
     for run in runs:
         shutil.rmtree(run.folder, ignore_errors=True)
         run.cost_file.unlink(missing_ok=True)
+        run.log.unlink(missing_ok=True)
     return gone

@@ -159,6 +159,9 @@ def _against(study: Study, label: str, there: Mapping[str, Sequence[RunRecord]])
 def _notes(study: Study, there: Mapping[str, Sequence[RunRecord]], outdated: Sequence[PlannedRun]) -> list[str]:
     records = [record for found in there.values() for record in found]
     notes = []
+    ends = [name for name in (study.baseline, study.oracle) if name is not None and name in there]
+    if len(ends) == 2 and len({tuple(record.seed for record in found) for found in there.values()}) > 1:
+        notes.append("Gap closed compares means over different seeds, as some are missing: it will change.")
     if outdated:
         names = ", ".join(f"{run.label} seed {run.seed}" for run in outdated)
         notes.append(f"Left out, as their configuration has changed since they ran: {names}.")

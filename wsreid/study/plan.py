@@ -67,6 +67,11 @@ class PlannedRun:
         """What it has taken so far, over all its goes."""
         return self.folder.with_name(self.folder.name + ".json")
 
+    @property
+    def claim_file(self) -> Path:
+        """The lock of the study process that carries it out."""
+        return self.folder.with_name(self.folder.name + ".lock")
+
     def command(self, *, resume: bool = False) -> list[str]:
         """The words that run it.
 

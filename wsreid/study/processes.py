@@ -29,7 +29,8 @@ class Job:
         name: In words.
         command: Its words.
         log: File that its output is added to.
-        cost_file: File that what it takes is added to.
+        cost_file: File that what it takes is added to. While it runs the file says `open`; a go that was not seen to
+            its end leaves that, and the sum says `incomplete` from then on.
     """
 
     name: str
@@ -143,6 +144,7 @@ def _start(job: Job, threads: int) -> _Running:
     with job.log.open("ab") as log:
         log.write(f"$ {shlex.join(job.command)}\n".encode())
         log.flush()
+        _open_cost(job.cost_file)
         process = subprocess.Popen(
             job.command,
             stdin=subprocess.DEVNULL,
@@ -171,11 +173,18 @@ def _poll(running: _Running, *, stopped: bool = False) -> Ended | None:
     return Ended(running.job, running.process.returncode, seconds, stopped)
 
 
+def _open_cost(path: Path) -> None:
+    before = read_json(path) if path.is_file() else {}
+    incomplete = bool(before.get("incomplete") or before.get("open"))
+    write_text(path, json.dumps({**before, "open": True, "incomplete": incomplete}))
+
+
 def _add_cost(path: Path, seconds: float, peak_mib: float) -> None:
     before = read_json(path) if path.is_file() else {}
     cost = {
         "seconds": round(float(before.get("seconds", 0)) + seconds, 2),
         "peak_mib": round(max(float(before.get("peak_mib", 0)), peak_mib), 1),
+        "incomplete": bool(before.get("incomplete")),
     }
     write_text(path, json.dumps(cost))
 

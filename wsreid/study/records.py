@@ -109,7 +109,7 @@ def record_of(run: PlannedRun, *, threads: int) -> RunRecord:
         DataError: A file of the run is missing or damaged.
     """
     results, facts = (read_json(run.folder / name) for name in (RESULTS_FILE, FACTS_FILE))
-    cost = read_json(run.cost_file) if run.cost_file.is_file() else {}
+    cost = cost_of(run)
     try:
         row, hashes = results["rows"][0], results["hashes"]
         numbers: dict[str, float | None] = {name: _percent(row[name]) for name in PERCENTAGES}
@@ -145,6 +145,22 @@ def record_of(run: PlannedRun, *, threads: int) -> RunRecord:
         raise DataError(
             f"{run.folder}: {RESULTS_FILE} or {FACTS_FILE} lacks {error}. Remove the folder, and run the study again."
         ) from error
+
+
+def cost_of(run: PlannedRun) -> dict[str, Any]:
+    """What a run has taken, `seconds` and `peak_mib`.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Number by name; empty where a go of it was not measured to its end, as its study was killed.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    cost = read_json(run.cost_file) if run.cost_file.is_file() else {}
+    return {} if cost.get("open") or cost.get("incomplete") else cost
 
 
 @dataclass(frozen=True)

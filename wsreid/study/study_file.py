@@ -163,8 +163,8 @@ def read_study(path: Path) -> Study:
         if content.get(key) is not None and content[key] not in labels:
             raise ConfigError(f"{where}: {key}: there is no label '{content[key]}'{_nearest(content[key], labels)}")
     seeds = content.get("seeds", [0])
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise ConfigError(f"{where}: seeds: expected a list of whole numbers such as [0, 1, 2], got {seeds!r}.")
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
+        raise ConfigError(f"{where}: seeds: expected a list of whole numbers from 0 on, such as [0, 1], got {seeds!r}.")
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"{where}: seeds: {seeds} names a seed twice.")
     name = str(content.get("name", path.stem))
@@ -176,6 +176,8 @@ def read_study(path: Path) -> Study:
     if limit is not None and not (isinstance(limit, (int, float)) and limit > 0):
         raise ConfigError(f"{where}: limit_s: expected seconds, got {limit!r}.")
     tuned = content.get("tuned")
+    if not isinstance(tuned, str | None):
+        raise ConfigError(f"{where}: tuned: expected the path of a `best.yaml`, got {tuned!r}.")
     return Study(
         name=name,
         about=str(content.get("about", "")),
@@ -254,10 +256,12 @@ def _settings(given: object, where: str) -> tuple[Setting, ...]:
     for name, options in given.items():
         if _slug(str(name)) != str(name):
             raise ConfigError(f"{where}: settings: '{name}' names a folder: letters, digits, '.', '_' and '-' alone.")
+        if options is not None and not isinstance(options, dict):
+            raise ConfigError(f"{where}: settings: {name}: expected `option: value` lines, got {options!r}.")
         rest = dict(options or {})
         x = rest.pop("x", {})
         axes = x if isinstance(x, dict) else {"x": x}
-        if not all(isinstance(value, (int, float)) for value in axes.values()):
+        if not all(type(value) in (int, float) for value in axes.values()):
             raise ConfigError(f"{where}: settings: {name}: x: expected a number, or numbers by axis, got {x!r}.")
         checked = _options(rest, f"{where}: settings: {name}")
         found.append(Setting(str(name), checked, {str(axis): float(value) for axis, value in axes.items()}))
@@ -314,8 +318,9 @@ def _check_keys(given: Mapping[Any, Any], known: Collection[str], where: str) ->
 
 
 def _nearest(name: object, known: Collection[str]) -> str:
-    found = difflib.get_close_matches(str(name), list(known), 1, 0.5)
-    return f"; did you mean '{found[0]}'?" if found else "."
+    by_lower = {str(each).lower(): each for each in known}
+    found = difflib.get_close_matches(str(name).lower(), list(by_lower), 1, 0.5)
+    return f"; did you mean '{by_lower[found[0]]}'?" if found else "."
 
 
 def _slug(text: str) -> str:

@@ -14,7 +14,7 @@ from filelock import FileLock
 from wsreid.errors import DataError
 from wsreid.study.options import Options
 from wsreid.study.plan import PlannedRun
-from wsreid.study.records import FACTS_FILE, Key, csv_text, read_json, write_text
+from wsreid.study.records import FACTS_FILE, Key, cost_of, csv_text, read_json, write_text
 
 TRIALS_FILE, BEST_FILE = "trials.csv", "best.yaml"
 COLUMNS = ("setting", "label", "trial", "seed", "hash", "score", "seconds", "images", "options", "git_commit")
@@ -92,7 +92,7 @@ def trial_record_of(run: PlannedRun, options: Options, metric: str) -> TrialReco
         DataError: A file of the run is missing or damaged.
     """
     facts = read_json(run.folder / FACTS_FILE)
-    cost = read_json(run.cost_file) if run.cost_file.is_file() else {}
+    cost = cost_of(run)
     return TrialRecord(
         key=run.key,
         hash=run.hash,
