@@ -10,7 +10,7 @@ from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.masks import at_least, count_true, true_places
 from wsreid.retrieval.products import product32, product64
 from wsreid.retrieval.query_block import QueryBlock
-from wsreid.retrieval.scores import scaled_rows
+from wsreid.retrieval.scores import divide_by_norms, scaled_rows
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.tiles import Tile, distinct_rows
 
@@ -118,13 +118,25 @@ class Placing:
         step = max(8, min(len(place), WIDE.get(device.type, 2**14), fit))
         for start in range(0, len(place), step):
             index, times = tile.index[place[start : start + step]], weight[start : start + step]
-            g, square = scaled_rows(self.gallery, index, metric)  # (g, D)
-            scores = product64(rows64, g)  # (q, D), (g, D) -> (q, g)
+            g, square = self._scaled(index)  # (g, D)
+            out = self._scratch.take("scores64", (len(rows64), len(g)), torch.float64)
+            scores = product64(rows64, g, out=out)  # (q, D), (g, D) -> (q, g)
             longest = 1.0 if metric == "cosine" else float(square.max().sqrt())
             if metric == "euclidean":
                 scores.mul_(2).sub_(square)
             self.doubled += scores.numel()
             self._place_in_float64(scores, index, None if bool((times == 1).all()) else times, longest)
+
+    def _scaled(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """As `scaled_rows`; on the CPU in memory that is used again, as fresh pages would pile up in each thread."""
+        metric = self.block.metric
+        if index.device.type != "cpu":
+            return scaled_rows(self.gallery, index, metric)
+        shape = (len(index), self.gallery.width)
+        g, passing = (self._scratch.take(name, shape, torch.float64) for name in ("rows64", "squares64"))
+        self.gallery.pick_into(index.numpy(), g.numpy())
+        square = divide_by_norms(g.numpy(), "euclidean" if metric == "dot" else metric, passing.numpy())
+        return g, torch.from_numpy(square)
 
     def _place_in_float64(self, scores: Tensor, index: Tensor, times: Tensor | None, longest: float) -> None:
         thresholds = self.block.thresholds

@@ -70,10 +70,10 @@ def error_bound(width: int, metric: Metric, longest_query: float, longest_galler
     return 2 * product + 4 * u * (longest_gallery**2 + 2 * longest_query * longest_gallery) + 2 * slack
 
 
-def product64(q: Tensor, g: Tensor) -> Tensor:
+def product64(q: Tensor, g: Tensor, out: Tensor | None = None) -> Tensor:
     """`(q, D)`, `(g, D)` -> `(q, g)` float64, in blocks as `product32`: the smaller the error, the fewer doubts."""
     block = _block64(q.shape[1])
-    total = torch.mm(q[:, :block], g[:, :block].T)  # (q, D), (g, D) -> (q, g)
+    total = torch.mm(q[:, :block], g[:, :block].T, out=out)  # (q, D), (g, D) -> (q, g)
     for start in range(block, q.shape[1], block):
         total.addmm_(q[:, start : start + block], g[:, start : start + block].T)
     return total

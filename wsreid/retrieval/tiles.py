@@ -86,7 +86,10 @@ def distinct_rows(tile: Tile) -> tuple[Tensor, Tensor]:
     """
     rows = tile.rows
     weight = torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
-    code = row_sum(rows.double() * weight)  # (n, D) -> (n,) equal rows have equal sums, others hardly ever
+    code = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    step = rows_at_once(rows)
+    for a in range(0, len(rows), step):  # equal rows have equal sums, others hardly ever
+        code[a : a + step] = row_sum(rows[a : a + step].double() * weight)  # (n, D) -> (n,)
     ordered, order = torch.sort(code, stable=True)
     new = torch.ones_like(order, dtype=torch.bool)
     new[1:] = ordered[1:] != ordered[:-1]
