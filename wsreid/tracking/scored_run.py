@@ -109,7 +109,9 @@ def _terms(run: RecordedRun) -> dict[str, str]:
     trainer = run.config.get("trainer") or {}
     limit = trainer.get("limit_test_batches")
     part = bool(trainer.get("fast_dev_run")) or not (limit is None or (isinstance(limit, float) and limit == 1))
-    return {**name, **hashes, **definition, "test split": "a part" if part else "whole"}
+    network = str(run.figures.get("name", "")).rpartition(", ")[2]
+    network = "last checkpoint" if network == "last weights" else network  # the same, not saved
+    return {**name, **hashes, **definition, "test split": "a part" if part else "whole", "network": network}
 
 
 def _sums(run: RecordedRun, numbers: Mapping[str, float | None]) -> IdentitySums | None:
