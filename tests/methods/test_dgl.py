@@ -8,7 +8,12 @@ import torch.nn.functional as F
 
 from wsreid.errors import ConfigError
 from wsreid.inference import bag_couplings, mean_field, prototype_scores
-from wsreid.losses import classifier_consistent_loss, soft_pairwise_loss, weighted_candidate_cross_entropy
+from wsreid.losses import (
+    classifier_consistent_loss,
+    prototype_contrast_loss,
+    soft_pairwise_loss,
+    weighted_candidate_cross_entropy,
+)
 from wsreid.methods import DGL
 
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer
@@ -116,6 +121,22 @@ def test_the_pairwise_term_is_the_loss_on_the_couplings():
     )
     expected = 0.5 * sum(soft_pairwise_loss(z, own, coupling) for z in outputs.logits) / 2
     assert torch.allclose(model.losses(batch, outputs)["pairwise"], expected)
+
+
+def test_the_contrast_is_with_the_bank_as_it_was_before_the_step():
+    batch = timed(bag_batch(width=3))
+    model, outputs = model_and(batch, contrast_weight=0.5, contrast_temperature=0.3)
+    assert float(model.losses(batch, outputs)["contrast"].detach()) == 0  # no prototype yet
+    own, bank, soft = batch.image_candidates, model.bank.clone(), model.infer(batch, outputs)
+    expected = 0.5 * prototype_contrast_loss(outputs.network.features, bank, own, soft, 0.3)
+    found = model.losses(batch, outputs)["contrast"]
+    assert torch.allclose(found, expected)
+    assert float(found.detach()) > 0
+    assert not torch.equal(model.bank, bank)
+    model.warm_start = 0.5  # no trainer: the run is at its start
+    assert "contrast" not in model.losses(batch, outputs)
+    model.warm_start, model.contrast_weight = 0.0, 0.0
+    assert "contrast" not in model.losses(batch, outputs)
 
 
 @pytest.mark.parametrize("width", [1, 2])

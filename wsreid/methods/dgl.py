@@ -47,13 +47,16 @@ class DGL(TabledMethod):
         Q      = mean field of U and J, then the nearest plan that gives each candidate an image   inference
         w_i   <- momentum w_i + (1 - momentum) Q_i                                      w_i uniform at first
         L      = -(1/N) sum_i sum_{k in S_i} w_i[k] log p_i[k]  +  pair_weight L_pair
+                 -  (contrast_weight/N) sum_i sum_{k in S_i} w_i[k] log softmax_c(f_i . mu_c / T)[k]
         mu_k  <- drawn towards the normalised sum of the f_i, each by w_i[k]^2, of all bags
 
     Without bank, graph, presence and smoothing, w is the softmax over the candidates and the gradient that of CC
     (arXiv:2007.08929). So the pairs do reach the labels, which the official pairwise term never does; pairs stay inside
     a bag; nothing is hard, and labels harden by themselves as p does. The bank is how bags share what they know: an
     identity stands in several bags, and what they have in common is its own. It looks at the feature that ranks, not
-    at the classifier, which can learn a bag by heart. It is asked from `warm_start` on, when p has left the uniform.
+    at the classifier, which can learn a bag by heart; so does the contrast with it, over the identities of all bags
+    (`wsreid.losses.prototype_contrast_loss`), which does for right labels what `ClusterContrast` does for clusters. The
+    bank is asked from `warm_start` on, when p has left the uniform.
 
     Presence holds for whole bags: where a batch holds a sample of a bag, its candidates need have no image there, and
     the first time this is logged. With several heads the loss is their mean, p the mean of their softmaxes over the
@@ -74,6 +77,8 @@ class DGL(TabledMethod):
         momentum: Share of a soft label that stays from one epoch to the next.
         sharpen: Power to which Q is raised at the run's end, from 1 at its start: soft to hard.
         smoothing: Label smoothing of the loss.
+        contrast_weight: Weight of the contrast with the bank; 0 = none.
+        contrast_temperature: Its temperature, T.
         pair_weight: Weight of the relaxed Potts term on p, within bags.
         base: See `Method`.
     """
@@ -94,7 +99,7 @@ class DGL(TabledMethod):
         self,
         bank_weight: float = 1.0,
         bank_temperature: float = 0.07,
-        bank_momentum: float = 0.8,
+        bank_momentum: float = 0.2,
         warm_start: float = 0.1,
         rounds: int = 3,
         edge_weight: float = 1.0,
@@ -106,7 +111,7 @@ class DGL(TabledMethod):
         momentum: float = 0.0,
         sharpen: float = 1.0,
         smoothing: float = 0.1,
-        contrast_weight: float = 1.0,
+        contrast_weight: float = 2.0,
         contrast_temperature: float = 0.1,
         pair_weight: float = 0.0,
         **base: Any,  # noqa: ANN401
@@ -132,7 +137,7 @@ class DGL(TabledMethod):
         self._warned_sample = False
 
     def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
-        """The terms "unary" and, with a weight, "pairwise"; writes table and bank."""
+        """The terms "unary" and, with a weight, "contrast" and "pairwise"; writes table and bank."""
         candidates = batch.image_candidates  # (N, L)
         before = self.table.take(batch.member, candidates)  # (N, L)
         soft = self.momentum * before + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
