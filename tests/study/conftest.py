@@ -64,7 +64,7 @@ def make_record():
             "images": 64,
             **numbers,
         }
-        texts = dict.fromkeys(TEXTS, "t")
+        texts = dict.fromkeys(TEXTS, "t") | {"learns_from": "true identities" if label == "Oracle" else "bag labels"}
         return RunRecord(setting, label, label, seed, digest, label == "Oracle", 1, found, texts, sums)
 
     return make
@@ -100,4 +100,6 @@ def write_finished(folder: Path, seed: int = 0, ap: float = 0.25) -> None:
     }
     (folder / "results.json").write_text(json.dumps(results))
     sums = {"pid": [3, 5], "queries": [1, 3], "ap": [ap, 3 * ap], "hits": [1, 0]}
-    (folder / "study.json").write_text(json.dumps({"steps": 4, "images": 64, "needs": "ema", "identities": sums}))
+    (folder / "study.json").write_text(
+        json.dumps({"steps": 4, "images": 64, "needs": "ema", "learns_from": "bag labels", "identities": sums})
+    )

@@ -82,6 +82,7 @@ def test_a_finished_run_is_read(study, folder):
     costs = [record.numbers[name] for name in ("fit_seconds", "total_seconds", "peak_mib", "steps", "images")]
     assert costs == [3.5, 21.5, 800, 4, 64]
     assert dict(record.texts) == {
+        "learns_from": "bag labels",
         "needs": "ema",
         "data_hash": "d" * 12,
         "bags_hash": "b" * 12,
@@ -96,6 +97,6 @@ def test_a_run_that_lacks_something_is_named(study, folder):
     with pytest.raises(DataError, match=r"results\.json"):
         record_of(run, threads=1)
     write_finished(run.folder)
-    (run.folder / "study.json").write_text('{"steps": 1, "images": 2, "needs": ""}')
+    (run.folder / "study.json").write_text('{"steps": 1, "images": 2, "learns_from": "", "needs": ""}')
     with pytest.raises(DataError, match=r"lacks 'identities'.*Remove the folder"):
         record_of(run, threads=1)

@@ -169,6 +169,11 @@ class Method(RemembersBags):
             embedded: The same on each process.
         """
 
+    @property
+    def learns_from(self) -> str:
+        """What the method reads of the training data besides images, as comparisons show it."""
+        return "true identities" if self.needs.truth else "bag labels"
+
     # what the base does
 
     def follow(self, decay: float) -> None:

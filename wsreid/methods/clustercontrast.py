@@ -108,6 +108,11 @@ class ClusterContrast(Method):
         self._seen: list[tuple[Tensor, Tensor]] = []  # features and clusters since the last step
         self._warned_none = False
 
+    @property
+    def learns_from(self) -> str:
+        """No label, unless they split the clusters."""
+        return "bag labels" if self.bag_aware else "no labels"
+
     def epoch_features(self, embedded: EmbeddedRows) -> None:
         """Clusters the set, and fills the memory."""
         rows, features = embedded.row.numpy(), embedded.features

@@ -34,6 +34,7 @@ class Line:
     Attributes:
         label: Its name.
         truth: It learns from image-level identities.
+        learns_from: What it read of the training data besides images.
         needs: What it needed.
         seeds: Seeds that are there.
         missing: Seeds that are not.
@@ -47,6 +48,7 @@ class Line:
 
     label: str
     truth: bool
+    learns_from: str
     needs: str
     seeds: tuple[int, ...]
     missing: tuple[int, ...]
@@ -124,6 +126,7 @@ def _line(study: Study, label: str, there: Mapping[str, Sequence[RunRecord]]) ->
     return Line(
         label=label,
         truth=any(record.used_truth for record in records),
+        learns_from=records[0].texts["learns_from"],
         needs=records[0].texts["needs"],
         seeds=seeds,
         missing=tuple(seed for seed in study.seeds if seed not in seeds),

@@ -24,7 +24,7 @@ PERCENTAGES = (
 )
 COSTS = ("fit_seconds", "total_seconds", "peak_mib", "steps", "images")
 NUMBERS = (*PERCENTAGES, *COSTS)
-TEXTS = ("needs", "data_hash", "bags_hash", "git_commit", "versions")
+TEXTS = ("learns_from", "needs", "data_hash", "bags_hash", "git_commit", "versions")
 COLUMNS = ("setting", "label", "method", "seed", "hash", "used_truth", "threads", *NUMBERS, *TEXTS)
 
 Key = tuple[str, ...]
@@ -121,6 +121,7 @@ def record_of(run: PlannedRun, *, threads: int) -> RunRecord:
         numbers |= {"steps": facts["steps"], "images": facts["images"]}
         versions = results["versions"]
         texts = {
+            "learns_from": facts["learns_from"],
             "needs": facts["needs"],
             "data_hash": _short_hash(hashes.get("data")),
             "bags_hash": _short_hash(hashes.get("bags")),

@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 
 from wsreid.data.needs import Needs
 from wsreid.retrieval.callback import RetrievalCallback
-from wsreid.tracking.identity_sums import identity_sums
 from wsreid.study.records import FACTS_FILE, write_text
+from wsreid.tracking.identity_sums import identity_sums
 from wsreid.tracking.provenance import git_commit, versions
 
 
@@ -46,6 +46,7 @@ class RunFacts(pl.Callback):
                 "steps": trainer.global_step,
                 "images": self.images,
                 "needs": needs_in_words(getattr(pl_module, "needs", Needs())),
+                "learns_from": getattr(pl_module, "learns_from", "not told"),
                 "git_commit": git_commit(),
                 "versions": versions(),
             },

@@ -13,7 +13,6 @@ from wsreid.study.records import NUMBERS, csv_text
 from wsreid.study.study_file import Study
 
 NONE = "n/a"
-LEARNS = {True: "true identities", False: "bag labels"}
 _CSV_TEXTS = ("setting", "label", "learns_from", "needs", "seeds", "missing_seeds")
 _SPREADS = ("mAP_step_interval", "R1_interval", "difference")
 
@@ -119,7 +118,7 @@ def _heads(study: Study) -> list[str]:
 
 
 def _cells(study: Study, line: Line, bold: str) -> list[str]:
-    learns = LEARNS[line.truth]
+    learns = line.learns_from
     cells = [
         line.label,
         f"{bold}{learns}{bold}" if line.truth else learns,
@@ -152,7 +151,7 @@ def _against(study: Study, line: Line) -> str:
 
 
 def _csv_row(study: Study, setting: str, line: Line) -> dict[str, str]:
-    texts = (setting, line.label, LEARNS[line.truth], line.needs, _listed(line.seeds), _listed(line.missing))
+    texts = (setting, line.label, line.learns_from, line.needs, _listed(line.seeds), _listed(line.missing))
     row = dict(zip(_CSV_TEXTS, texts, strict=True))
     for name in NUMBERS:
         number = line.numbers.get(name)
