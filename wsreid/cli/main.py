@@ -26,6 +26,7 @@ OTHERS = {
     "bags": "Make bags, save them, and see what their labels alone give away.",
     "stats": "Compare data sets: a table and figures.",
     "show-bags": "Draw training images by bag, and query/match pairs.",
+    "report": "Show runs beside each other in one HTML file.",
     "compare": "Compare runs: a table with intervals and a paired test.",
     "study": "Compare methods over seeds and bags: resumable runs, a table, curves.",
 }
