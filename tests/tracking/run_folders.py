@@ -59,6 +59,7 @@ def write_run(folder, result=None, *, method="BagCE", seed=0, data="d" * 64, bag
         "data": "synthetic",
         "hashes": {"data": data, "bags": bags},
         "used_truth": method.startswith("Oracle"),
+        "learns_from": "true identities" if method.startswith("Oracle") else "bag labels",
         "labelled_val_ids": 0,
         "notes": [],
         "seed": seed,

@@ -39,6 +39,16 @@ def test_a_run_that_has_not_finished_is_read_as_far_as_it_got(tmp_path):
     assert len(run.metrics) == 3
 
 
+def test_what_a_method_learns_from_is_not_guessed(finished):
+    assert read_run(finished).learns_from == "true identities"
+    change_results(finished, learns_from="no labels")
+    assert read_run(finished).learns_from == "no labels"
+    change_results(finished, learns_from=None)
+    assert read_run(finished).learns_from == "true identities"
+    change_results(finished, used_truth=False)
+    assert read_run(finished).learns_from == "not recorded"
+
+
 def test_a_resumed_run_has_the_configuration_of_its_resume(finished):
     (finished / "config-resume.yaml").write_text(yaml.safe_dump(make_config("Oracle", 3, lr=0.5)))
     run = read_run(finished)

@@ -168,6 +168,7 @@ def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int, note
             "data": name,
             "hashes": data_hashes(cli.datamodule),
             "used_truth": truth,
+            "learns_from": getattr(cli.model, "learns_from", "not told"),
             "labelled_val_ids": labelled_val_ids,
             "notes": notes,
             "seed": cli.config[cli.subcommand].seed_everything,

@@ -39,6 +39,7 @@ class ComparedGroup:
         method: Class of its method.
         config_hash: Names its configuration apart from seed and run folder.
         used_truth: The method reads image-level identities.
+        learns_from: What the method reads of the training data besides images, such as `bag labels`.
         runs: Its runs, by seed; no two of the same seed.
         numbers: Mean and deviation by name: R1, R5, R10, mAP_step, mAP_trapezoid, mINP and refine_* in percent,
             `seconds` of the fit; without those that are not known of all its runs.
@@ -53,6 +54,7 @@ class ComparedGroup:
     method: str
     config_hash: str
     used_truth: bool
+    learns_from: str
     runs: tuple[ScoredRun, ...]
     numbers: Mapping[str, OverSeeds]
     map_interval: Spread | None
@@ -231,6 +233,7 @@ def _group(label: str, found: Sequence[ScoredRun]) -> ComparedGroup:
         method=runs[0].run.method,
         config_hash=config_hash(runs[0].run.config),
         used_truth=any(each.run.used_truth for each in runs),
+        learns_from=runs[0].run.learns_from,
         runs=runs,
         numbers=numbers,
         map_interval=None if sums is None else interval(sums, "ap"),

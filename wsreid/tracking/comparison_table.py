@@ -17,7 +17,6 @@ from wsreid.tracking.result_table import REFINE_KINDS
 from wsreid.tracking.scored_run import PERCENTAGES
 
 NONE: Final = "n/a"
-LEARNS: Final = {True: "true identities", False: "bag labels"}
 NUMBERS: Final = (*PERCENTAGES, "seconds")
 WIDE: Final = 105
 LEFT_OUT_IF_NARROW: Final = ("mAP trap.", "mINP")
@@ -98,7 +97,7 @@ def csv_table(found: ComparedRuns) -> str:
     for number, table in enumerate(found.tables, 1):
         for group in table.groups:
             row: list[object] = [number, table.data, *(table.terms.get(name, "") for name in terms)]
-            row += [group.label, group.method, group.config_hash, LEARNS[group.used_truth], _listed(group)]
+            row += [group.label, group.method, group.config_hash, group.learns_from, _listed(group)]
             for name in NUMBERS:
                 over = group.numbers.get(name)
                 row += ["", ""] if over is None else [_exact(over.mean), _exact(over.deviation)]
@@ -199,7 +198,7 @@ def _cells(table: ComparedTable, group: ComparedGroup) -> list[str]:
     seconds = numbers.get("seconds")
     return [
         group.label,
-        LEARNS[group.used_truth],
+        group.learns_from,
         _listed(group),
         _over_seeds(numbers.get("mAP_step")),
         _interval(group.map_interval),
@@ -247,6 +246,7 @@ def _json_group(group: ComparedGroup) -> dict[str, object]:
         "method": group.method,
         "config_hash": group.config_hash,
         "used_truth": group.used_truth,
+        "learns_from": group.learns_from,
         "runs": [{"path": str(each.run.path), "seed": each.run.seed} for each in group.runs],
         "numbers": {name: {"mean": over.mean, "deviation": over.deviation} for name, over in group.numbers.items()},
         "intervals": {

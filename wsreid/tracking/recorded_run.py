@@ -70,6 +70,12 @@ class RecordedRun:
         return bool(self.results.get("used_truth", False))
 
     @property
+    def learns_from(self) -> str:
+        """What its method reads of the training data besides images, such as `bag labels`."""
+        unknown = "true identities" if self.used_truth else "not recorded"  # as before it was written down
+        return str(self.results.get("learns_from") or unknown)
+
+    @property
     def hashes(self) -> Mapping[str, str]:
         """Content hashes of what it learned from: `data`, `bags`."""
         return dict(self.results.get("hashes", {}))
