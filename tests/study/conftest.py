@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wsreid.study.identity_sums import IdentitySums
 from wsreid.study.records import NUMBERS, PERCENTAGES, TEXTS, RunRecord
 from wsreid.study.study_file import read_study
+from wsreid.tracking.identity_sums import IdentitySums
 
 
 @pytest.fixture

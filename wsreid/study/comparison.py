@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wsreid.study.bootstrap import Spread, difference, interval
 from wsreid.study.plan import PlannedRun
 from wsreid.study.records import Key, RunRecord
 from wsreid.study.study_file import Study
+from wsreid.tracking.pooled_bootstrap import Spread, difference, interval
 
 REFINE = ("refine_raw", "refine_per_bag", "refine_over_set")
 

@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from wsreid.data.cache import write_atomically
 from wsreid.errors import DataError
-from wsreid.study.identity_sums import IdentitySums
 from wsreid.study.plan import RESULTS_FILE, PlannedRun
+from wsreid.tracking.identity_sums import IdentitySums
 
 RUNS_FILE, IDENTITIES_FILE, FACTS_FILE = "runs.csv", "identities.json", "study.json"
 PERCENTAGES = (

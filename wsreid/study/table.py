@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from wsreid.study.bootstrap import DRAWS, LEVEL, Spread
 from wsreid.study.comparison import REFINE, Comparison, Line, OverSeeds
 from wsreid.study.records import NUMBERS, csv_text
 from wsreid.study.study_file import Study
+from wsreid.tracking.pooled_bootstrap import DRAWS, LEVEL, Spread
 
 NONE = "n/a"
 _CSV_TEXTS = ("setting", "label", "learns_from", "needs", "seeds", "missing_seeds")
