@@ -60,16 +60,19 @@ def run(args: list[str]) -> Written:
     from wsreid.cli.quiet import quiet
     from wsreid.data.cache import write_atomically
     from wsreid.report import ReportSettings, make_report
-    from wsreid.tracking.recorded_run import find_runs, read_run
+    from wsreid.tracking.recorded_run import find_runs
 
     paths = find_runs(options.runs)
     settings = ReportSettings(options.queries, options.bags, options.baseline)
     with quiet(), _bars() as begin:
-        made = make_report([read_run(path) for path in paths], settings, begin)
+        made = make_report(paths, settings, begin)
     write_atomically(options.out, lambda partial: _write(partial, made.html))
     console = Console()
     size = options.out.stat().st_size / 1e6
-    lines = [*made.remarks, f"Written: {options.out} ({size:.1f} MB, {len(paths)} runs, {made.images} images)"]
+    lines = [
+        *made.remarks,
+        f"Written: {options.out} ({size:.1f} MB, {made.runs} of {len(paths)} runs, {made.images} images)",
+    ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return Written(options.out, tuple(paths), made.remarks)

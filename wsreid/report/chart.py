@@ -28,6 +28,7 @@ PALETTE: Final = (
     "#7b4a2d",
 )
 """Line colours; each stands out from white by 3 : 1 at least."""
+MOST_EPOCHS: Final = 150
 _LETTERS: Final = 24
 _STEPS: Final = (1, 2, 5)
 _TICKS: Final = 8
@@ -122,6 +123,20 @@ def look(number: int) -> tuple[str, str]:
         number: Number of the experiment.
     """
     return PALETTE[number % len(PALETTE)], _DASHES[number // len(PALETTE) % len(_DASHES)]
+
+
+def over_epochs(named: NamedRun, epochs: ArrayLike, values: ArrayLike, **more: object) -> dict[str, Any]:
+    """A run's line over its epochs; of many epochs some, evenly spread, with the first and the last.
+
+    Args:
+        named: The run.
+        epochs: `(n,)`.
+        values: `(n,)`.
+        **more: More of plotly's trace.
+    """
+    x, y = np.asarray(epochs), np.asarray(values)
+    kept = np.linspace(0, len(x) - 1, min(len(x), MOST_EPOCHS)).round().astype(np.int64)
+    return line(named, whole_numbers(x[kept]), y[kept], mode="lines+markers", **more)
 
 
 def line(named: NamedRun, x: ArrayLike, y: ArrayLike, **more: object) -> dict[str, Any]:

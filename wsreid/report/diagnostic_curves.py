@@ -7,7 +7,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from wsreid.report.chart import Chart, Choice, NamedRun, figure, line, whole_numbers
+from wsreid.report.chart import Chart, Choice, NamedRun, figure, over_epochs
 
 FIGURES: Final = {
     "raw": "images whose label is right, %",
@@ -67,7 +67,7 @@ def _figure(name: str, what: str, group: str, runs: Sequence[NamedRun]) -> go.Fi
                 continue
             chance = column != name
             y = known[column].to_numpy() * factor
-            trace = line(named, whole_numbers(known["epoch"].to_numpy()), y, mode="lines+markers")
+            trace = over_epochs(named, known["epoch"], y)
             if chance:
                 style = {**trace["line"], "dash": "dot", "width": 1}
                 trace |= {"name": "", "mode": "lines", "opacity": 0.7, "line": style}

@@ -7,7 +7,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from wsreid.report.chart import Chart, Choice, NamedRun, figure, line, whole_numbers
+from wsreid.report.chart import Chart, Choice, NamedRun, figure, over_epochs
 from wsreid.tracking.csv_logger import METRICS_FILE
 
 FIRST: Final = ("val/mAP_step", "val/R1", "val/R5", "val/R10", "val/mAP_trapezoid", "val/mINP", "train/loss")
@@ -48,6 +48,5 @@ def _figure(name: str, runs: Sequence[NamedRun]) -> go.Figure | None:
         curve = named.run.curve(name)
         if len(curve):
             y = curve["value"].to_numpy() * (100 if percent else 1)
-            epochs = whole_numbers(curve["epoch"].to_numpy())
-            traces.append(line(named, epochs, y, mode="lines+markers"))
+            traces.append(over_epochs(named, curve["epoch"], y))
     return figure("epoch", f"{name}, %" if percent else name, traces, whole=True) if traces else None

@@ -1,4 +1,4 @@
-"""What the scripts of a report's page read."""
+"""What the scripts of a report's page read, images aside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from wsreid.report.chart import Chart, NamedRun, as_json
 from wsreid.report.labelled_bags import LabelledBag
 from wsreid.report.ranked_lists import QuerySet
-from wsreid.report.thumbnails import Thumbnails
 
 
 def page_data(
@@ -16,7 +15,6 @@ def page_data(
     charts: Sequence[Chart],
     sets: Sequence[QuerySet],
     bags: Sequence[tuple[str, list[LabelledBag]]],
-    found: Thumbnails,
 ) -> dict[str, Any]:
     """Under short names, as there are tens of thousands of entries.
 
@@ -25,7 +23,6 @@ def page_data(
         charts: The charts.
         sets: Ranked lists.
         bags: For each run why it has no bags, or its bags.
-        found: The images.
 
     Returns:
         Plain values.
@@ -33,7 +30,6 @@ def page_data(
     return {
         "runs": [each.name for each in named],
         "charts": {chart.key: as_json(chart) for chart in charts if chart.choices},
-        "images": found.texts,
         "querySets": [
             {
                 "runs": each.runs,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from plotly.offline import get_plotlyjs
 
 import wsreid
 from wsreid.errors import WsreidError
@@ -18,16 +21,17 @@ from wsreid.report.labelled_bags import LabelledBag, labelled_bags
 from wsreid.report.learning_curves import learning_curves
 from wsreid.report.named_runs import named_runs
 from wsreid.report.page_data import page_data
-from wsreid.report.page_file import page
+from wsreid.report.page_file import page, script_json
 from wsreid.report.ranked_lists import QuerySet, TestedRun, query_sets
+from wsreid.report.readable_runs import readable_runs
 from wsreid.report.retrieval_curves import ap_distribution, cmc_curves
 from wsreid.report.run_data import DataOfRuns
 from wsreid.report.thumbnails import Thumbnails, thumbnails
 from wsreid.tracking.compared_runs import compare_runs
-from wsreid.tracking.recorded_run import RecordedRun
 
-IMAGE_BUDGET: Final = 7_500_000
-"""Characters for all images: with plotly.js (4.8 MB) and the curves and lists of 20 runs a page stays under 15 MB."""
+MOST_CHARACTERS: Final = 14_500_000
+"""Of a page: where images would take it beyond, they get smaller, then fewer."""
+_TABLES: Final = 300_000  # characters kept for the page's tables and the scripts of its own
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,13 @@ class Report:
 
     Attributes:
         html: The page.
+        runs: Runs in it.
         remarks: What could not be shown, a sentence each.
         images: Images in it.
     """
 
     html: str
+    runs: int
     remarks: tuple[str, ...]
     images: int
 
@@ -64,11 +70,11 @@ Progress = Callable[[str, int], Callable[[], None]]
 """Is told what begins and of how many steps it is; returns what is called after each step."""
 
 
-def make_report(runs: Sequence[RecordedRun], settings: ReportSettings, progress: Progress) -> Report:
+def make_report(paths: Sequence[Path], settings: ReportSettings, progress: Progress) -> Report:
     """Makes a report.
 
     Args:
-        runs: The runs, at least one.
+        paths: Run folders, at least one.
         settings: What it shows.
         progress: Is told how far it is.
 
@@ -76,8 +82,9 @@ def make_report(runs: Sequence[RecordedRun], settings: ReportSettings, progress:
         The report.
 
     Raises:
-        WsreidError: A file of a run is damaged, or there is no such baseline.
+        WsreidError: None of the runs can be read, or there is no such baseline.
     """
+    runs, left_out = readable_runs(paths)
     named = named_runs(runs)
     compared = report_comparison(compare_runs(runs, settings.baseline), named)
     charts = [
@@ -92,13 +99,16 @@ def make_report(runs: Sequence[RecordedRun], settings: ReportSettings, progress:
     sets, list_notes = _lists(named, settings.queries, pool, opened)
     bags = _bags(named, settings.bags, pool, opened, progress)
     step = progress("images", len(pool.images))
-    found = thumbnails([each.read for each in pool.images], [each.place for each in pool.images], IMAGE_BUDGET, step)
+    data = page_data(named, charts, sets, bags)
+    budget = MOST_CHARACTERS - len(get_plotlyjs()) - _TABLES - len(script_json(data))
+    found = thumbnails([each.read for each in pool.images], [each.place for each in pool.images], budget, step)
     list_notes += _image_notes(found, len(pool.images))
     groups = {each.number: each.group for each in named}
     fields = {
         "title": f"wsreid: {len(runs)} {'run' if len(runs) == 1 else 'runs'}",
         "version": wsreid.__version__,
         "runs": named,
+        "notes": left_out,
         "comparison": compared,
         "charts": charts,
         "groups": [{"number": number, "name": name, "look": look(number)} for number, name in groups.items()],
@@ -108,8 +118,13 @@ def make_report(runs: Sequence[RecordedRun], settings: ReportSettings, progress:
         "has_bags": settings.bags > 0,
         "differences": config_differences([each.run.config for each in named]),
     }
-    html = page(fields, page_data(named, charts, sets, bags, found))
-    return Report(html, (*list_notes, *(note for note, _ in bags if note)), len(found.texts) - found.texts.count(None))
+    html = page(fields, {**data, "images": found.texts})
+    return Report(
+        html,
+        len(runs),
+        (*left_out, *list_notes, *(note for note, _ in bags if note)),
+        len(found.texts) - found.texts.count(None),
+    )
 
 
 _BAG_NOTE: Final = (
