@@ -10,8 +10,10 @@ included. Prints a table, and one JSON object on the last line.
 """
 
 import argparse
+import ctypes
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +65,8 @@ def fastest_tile(query: torch.Tensor, gallery: torch.Tensor) -> int:
 
 def peak_growth(work: Callable[[], object]) -> float | None:
     """MiB by which the peak resident size grows during some work; None where the system does not tell."""
+    if sys.platform == "linux":  # what earlier work has freed and the allocator keeps would hide growth
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     except OSError:
