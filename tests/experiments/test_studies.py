@@ -93,7 +93,7 @@ def test_trials_of_all_methods_can_be_drawn(tmp_path: Path) -> None:
 def test_the_curves_have_their_points(tmp_path: Path) -> None:
     study = read("synthetic_curves.yaml")
     runs = planned_runs(study, tmp_path)
-    assert len(runs) == 7 * 5 * 3
+    assert len(runs) == 8 * 5 * 3
     assert [s.x["identities per bag"] for s in study.settings if "identities per bag" in s.x] == [2, 4, 8]
 
 
