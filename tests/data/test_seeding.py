@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wsreid.data.seeding import Substreams, stream
+from wsreid.data.seeding import Substreams, scrambled, stream
 
 
 def test_a_stream_has_one_purpose_and_key():
@@ -34,3 +34,12 @@ def test_substreams_are_stretches_of_philox():
     start = np.random.Philox(np.random.SeedSequence([449748069, 5]))  # crc32 of "bags"
     start.advance(9 * 2**64)
     assert Substreams("bags", 5)[9].random(3).tolist() == np.random.Generator(start).random(3).tolist()
+
+
+def test_a_scrambled_number_does_not_depend_on_the_others():
+    found = scrambled(np.array([5, 9, 2**40, 0]))
+    assert found.dtype == np.uint64
+    assert len(set(found.tolist())) == 4
+    assert scrambled(np.array([[2**40], [5]])).tolist() == [[found[2]], [found[0]]]
+    assert not (scrambled(np.array([5, 9, 2**40, 0]), seed=1) == found).any()
+    assert 0.45 < (scrambled(np.arange(4000)) >> np.uint64(63)).mean() < 0.55  # consecutive numbers come out mixed

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from wsreid.tracking.ranked_pictures import RIGHT, WRONG, draw_ranked, worst_queries
+from wsreid.tracking.ranked_pictures import RIGHT, WRONG, draw_ranked
 
 PID = {0: 1, 1: 2, 2: 3, 10: 1, 11: 0, 12: 0, 13: 2, 14: 0}
 
@@ -11,13 +11,6 @@ PID = {0: 1, 1: 2, 2: 3, 10: 1, 11: 0, 12: 0, 13: 2, 14: 0}
 def _pixels(path, colour):
     image = cv2.imread(str(path))[:, :, ::-1].astype(int)
     return int((np.abs(image - np.round(np.array(to_rgb(colour)) * 255)) < 3).all(axis=2).sum())
-
-
-def test_worst_queries_come_first_and_those_without_a_match_not_at_all(result):
-    assert [len(ranks) for ranks in result.ranks] == [1, 1, 0]
-    assert result.ranks[1][0] > result.ranks[0][0]
-    assert worst_queries(result, 5) == [1, 0]
-    assert worst_queries(result, 1) == [1]
 
 
 def test_every_shown_image_is_the_one_that_the_result_names(result, tmp_path):

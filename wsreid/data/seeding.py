@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def stream(purpose: str, *key: int) -> np.random.Generator:
@@ -19,6 +20,23 @@ def stream(purpose: str, *key: int) -> np.random.Generator:
         The same stream whenever called with the same arguments, in any process.
     """
     return np.random.default_rng([zlib.crc32(purpose.encode()), *key])
+
+
+def scrambled(numbers: NDArray[np.integer], seed: int = 0) -> NDArray[np.uint64]:
+    """A hash of whole numbers, by which some of them are chosen: the same ones whatever others there are.
+
+    Args:
+        numbers: Of any shape.
+        seed: Another seed chooses others.
+
+    Returns:
+        uint64 of the same shape.
+    """
+    # splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014)
+    x = numbers.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 class Substreams:

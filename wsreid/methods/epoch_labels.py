@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wsreid.data.seeding import scrambled
+
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 _Bools = npt.NDArray[np.bool_]
@@ -104,9 +106,5 @@ def chosen(labels: EpochLabels, halvings: int, seed: int) -> EpochLabels:
     """
     if halvings == 0:
         return labels
-    # splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014)
-    x = labels.bag_id.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
+    x = scrambled(labels.bag_id, seed)
     return labels.images((x >> np.uint64(64 - halvings) == 0)[labels.bag])
