@@ -27,6 +27,7 @@ from wsreid.tracking import (
     CutCurve,
     GuardedWandbLogger,
     RunFolder,
+    WandbCallback,
     WandbSettings,
     config_hash,
     run_of_checkpoint,
@@ -167,9 +168,11 @@ def make_loggers(
     return [*loggers, *(logger for logger in given if isinstance(logger, Logger))]
 
 
-def make_callbacks(run: RunFolder, trainer: Any) -> list[Callback]:  # noqa: ANN401  # jsonargparse has no types
-    """Checkpoints, progress bar, clock and curve, as far as the trainer's options leave them on."""
+def make_callbacks(run: RunFolder, trainer: Any, wandb: WandbSettings) -> list[Callback]:  # noqa: ANN401  # jsonargparse has no types
+    """Checkpoints, progress bar, clock, curve and W&B's pictures, as far as the options leave them on."""
     callbacks: list[Callback] = [FitClock(), CutCurve()]
+    if wandb.mode != "disabled":
+        callbacks.append(WandbCallback(wandb))
     given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
     own_bar = any(isinstance(callback, ProgressBar) for callback in given)
     if trainer.enable_progress_bar is not False and not trainer.barebones and not own_bar:

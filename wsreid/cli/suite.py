@@ -147,7 +147,7 @@ class SuiteCLI(LightningCLI):
         )
         for logger in loggers:
             self.stack.callback(getattr(logger, "finish", lambda: None))
-        self.trainer_defaults["callbacks"] = make_callbacks(self.run_folder, init.trainer)
+        self.trainer_defaults["callbacks"] = make_callbacks(self.run_folder, init.trainer, init.wandb)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.run_folder.path), logger=loggers, **kwargs)
         except (ValueError, TypeError, MisconfigurationException) as error:

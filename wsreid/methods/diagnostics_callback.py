@@ -166,6 +166,11 @@ class DiagnosticsCallback(pl.Callback):
         part = {name: values.numpy() for name, values in state_dict["part"].items()}
         self._parts = [EpochLabels(**part)] if part else []
 
+    @property
+    def finished(self) -> int:
+        """The epoch that `result` and `labels` are of; -1 = none."""
+        return self._finished
+
     def _watches(self, trainer: pl.Trainer) -> bool:
         return self.every_n_epochs > 0 and (trainer.current_epoch + 1) % self.every_n_epochs == 0
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from wsreid.data.cache import write_atomically
@@ -55,6 +57,14 @@ def save_figure(figure: Figure, folder: Path, name: str, colours: int | None = N
         write_atomically(png, lambda partial: _write_png(figure, partial, colours))
         write_atomically(svg, lambda partial: figure.savefig(partial, format="svg", metadata={"Date": None}))
     return png, svg
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as an RGB image, `(H, W, 3)` uint8."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    with Image.open(buffer) as picture:
+        return np.asarray(picture.convert("RGB"), np.uint8)
 
 
 def _write_png(figure: Figure, path: Path, colours: int | None) -> None:
