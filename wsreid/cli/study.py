@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from wsreid.cli.study_check import check_runs
 from wsreid.cli.study_progress import Progress, Stop
 from wsreid.cli.study_tasks import Comparing, Task, Tuning
 from wsreid.cli.typo import explain, option_names
@@ -72,12 +73,15 @@ def run(args: list[str]) -> Finished:
     if options.again:
         keys = {each.key for each in chosen}
         recorded = {key: digest for key, digest in recorded.items() if key not in keys}
+    left = [each for each in chosen if todo(each, recorded) not in ("done", "finished")]
     if options.dry_run:
         _show_plan(chosen, recorded)
+        check_runs(_with_start(study, options.out, chosen))
         return Finished([], (), ())
     outcomes: list[Outcome] = []
     stop = Stop()
     if not options.table:
+        check_runs(_with_start(study, options.out, left) if left else [])
         if options.again:
             forget(chosen)
             task.drop(keys)
@@ -89,6 +93,11 @@ def run(args: list[str]) -> Finished:
         print(f"Written: {file}")
     _end(outcomes, stop)
     return Finished(results, tuple(outcomes), tuple(files))
+
+
+def _with_start(study: Study, out: Path, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    start = start_run(study, out)
+    return [*runs] if start is None else [start, *runs]
 
 
 def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
