@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
+from wsreid import methods
 from wsreid.data.needs import Needs
 from wsreid.data.samplers import EvalSampler
 from wsreid.inference import PseudoLabels
@@ -131,3 +132,29 @@ def diagnose_labels(numbers, root, max_members, **settings):
 def diagnose_together(group, batches, root, max_members):
     with several(group.rank, group.size) as settings:
         return diagnose_labels(batches[group.rank], root, max_members, **settings)
+
+
+class RowsOfBags(Rows):
+    """Serves bags whose rows are among those of the pass, as they are in a real set."""
+
+    redraw_bags = False
+
+
+def trained(name, options, batches, root, rank=0, size=1, **settings):
+    """State of a method after two epochs on some batches, with what it remembers."""
+    with mock.patch("wsreid.methods.base.build_network", side_effect=lambda *_, **__: TinyNet()):
+        torch.manual_seed(0)
+        cls = getattr(methods, name)
+        method = cls(num_ids=NUM_IDS, **options)
+        rows = np.arange(16, dtype=np.int64)
+        data = RowsOfBags([bag_batch(number, views=cls.needs.views) for number in batches], rows, rank, size)
+        trainer = make_trainer(root, max_epochs=2, **settings)
+        trainer.fit(method, datamodule=data)
+    tables = {key: table.state_dict() for key, table in method.tables().items()}
+    memory = getattr(method, "memory", torch.empty(0))
+    return {key: value.clone() for key, value in method.state_dict().items()}, tables, memory, trainer.global_step
+
+
+def trained_together(group, name, options, batches, root):
+    with several(group.rank, group.size) as settings:
+        return trained(name, options, batches[group.rank], root, group.rank, group.size, **settings)

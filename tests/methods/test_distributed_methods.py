@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from tests.retrieval.pool import SIZE, Failed
+from wsreid import methods
+from wsreid.methods import FolderCE, Method
 from wsreid.methods.diagnostics import ALL
 from wsreid.methods.diagnostics_file import read_diagnostics
 
@@ -65,3 +67,39 @@ def test_the_figures_are_those_of_one_process(pool, tmp_path, max_members):
     assert read_diagnostics(tmp_path / "ddp" / "diagnostics.csv") == read_diagnostics(
         tmp_path / "one" / "diagnostics.csv"
     )
+
+
+OPTIONS = {
+    "ClusterContrast": {"k1": 4, "k2": 2, "min_samples": 2, "eps": 0.9},
+    "PiCO": {"queue": 48, "projection_dim": 4},
+    "DGL": {"warm_start": 0.0},
+}
+ALIKE = [
+    name
+    for name in methods.__all__
+    if isinstance(kind := getattr(methods, name), type) and issubclass(kind, Method) and kind not in (Method, FolderCE)
+]
+
+
+def buffers_of_one(name):
+    """Running means are each process's own, as in any DDP run without SyncBatchNorm; the first process's are saved."""
+    return "running_" in name or "num_batches" in name
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_each_method_trains_alike_on_several_processes(pool, tmp_path, name):
+    batches = [[rank, rank + SIZE] for rank in range(SIZE)]
+    found = ran(pool, jobs.trained_together, name, OPTIONS.get(name, {}), batches, tmp_path)
+    before = jobs.trained(name, OPTIONS.get(name, {}), [], tmp_path / "none")[0]
+    state, tables, memory, steps = found[0]
+    assert steps == 4
+    moved = [key for key, value in state.items() if not torch.equal(value, before[key]) and not buffers_of_one(key)]
+    assert moved, "nothing was learned"
+    for other, other_tables, other_memory, other_steps in found[1:]:
+        assert other_steps == steps
+        unlike = [k for k, v in state.items() if not buffers_of_one(k) and not torch.equal(v, other[k])]
+        assert unlike == []
+        assert torch.equal(memory, other_memory)
+        for key, table in tables.items():
+            assert torch.equal(table["member"], other_tables[key]["member"])
+            assert torch.equal(table["values"], other_tables[key]["values"])
