@@ -27,9 +27,12 @@ def chosen_queries(scores: Sequence[NDArray[np.float64]], most: int) -> NDArray[
         return np.arange(number, dtype=np.int64)
     known = ~np.isnan(table)
     mean = np.where(known, table, 0).sum(0) / np.maximum(known.sum(0), 1)  # (R, Q) -> (Q,)
-    mean[~known.any(0)] = np.inf  # a query without a match says nothing about a method: it comes last
-    order = np.argsort(mean, kind="stable")
+    matched = np.flatnonzero(known.any(0))
+    if len(matched) < most:  # a query without a match says nothing about a method: it comes last
+        others = np.flatnonzero(~known.any(0))[: most - len(matched)]
+        return np.sort(np.concatenate([matched, others]))
+    order = matched[np.argsort(mean[matched], kind="stable")]
     worst = (most + 1) // 2
-    rest = order[worst:]
+    rest = order[worst:][::-1]
     step = np.linspace(0, len(rest) - 1, most - worst).round().astype(np.int64)
     return np.sort(np.concatenate([order[:worst], rest[step]]))

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 from wsreid.report.chart import Chart, Choice, NamedRun, figure, lines, look, plain
 from wsreid.report.named_runs import experiment_key
 from wsreid.tracking.compared_runs import ComparedGroup, ComparedRuns, ComparedTable, OverSeeds
-from wsreid.tracking.pooled_bootstrap import Spread
+from wsreid.tracking.comparison_table import definition, differences, left_out, terms_line, title
+from wsreid.tracking.pooled_bootstrap import Difference, Spread
 
 _FIGURES: Final = {
     "mAP_step": "mAP step",
@@ -71,49 +72,35 @@ def report_comparison(compared: ComparedRuns, runs: Sequence[NamedRun]) -> Repor
     """
     names = {experiment_key(named.run): named for named in runs}
     several = len(compared.tables) > 1
-    titles = [f"Table {at}: {each.data}" if several else "" for at, each in enumerate(compared.tables, 1)]
-    notes = []
-    if several:
-        notes.append("The figures of different tables mean different things, so they do not compare. They differ in:")
-        notes += [f"{name}: {'; '.join(values)}" for name, values in compared.differing.items()]
-    notes += [f"Left out: {each.path}: {each.reason}." for each in compared.left_out]
+    titles = [f"Table {at}: {title(each)}" if several else title(each) for at, each in enumerate(compared.tables, 1)]
+    notes = [*differences(compared), *(f"Left out: {each}" for each in left_out(compared))]
     if compared.tables:
-        notes.append(
-            "%, last checkpoint, test split; mean ± standard deviation over the seeds. In brackets the 95 % interval "
-            "of the bootstrap over query identities, a drawn identity bringing its queries in all seeds: it does not "
-            "tell how another training run would differ."
-        )
+        notes.append(definition(compared))
     else:
         notes.append("n/a: there is no run to compare.")
-    tables = tuple(_table(table, title, names) for table, title in zip(compared.tables, titles, strict=True))
-    return ReportComparison(tables, tuple(notes), _chart(compared.tables, titles, names))
+    tables = tuple(_table(table, name, names) for table, name in zip(compared.tables, titles, strict=True))
+    return ReportComparison(tables, tuple(notes), _chart(compared.tables, names))
 
 
 Names = Mapping[tuple[str, str], NamedRun]
 
 
-def _table(table: ComparedTable, title: str, names: Names) -> ReportTable:
+def _table(table: ComparedTable, name: str, names: Names) -> ReportTable:
     refined = {name: head for name, head in _REFINE.items() if any(name in group.numbers for group in table.groups)}
-    tested = table.baseline is not None
-    heads = ["experiment", "seeds", "mAP interval", *_FIGURES.values(), "R1 interval"]
-    heads += [f"mAP minus that of {table.baseline}"] * tested + [*refined.values(), "seconds"]
+    baseline = next((_name(group, names).group for group in table.groups if group.label == table.baseline), None)
+    heads = ["method", "learns from", "seeds", *_FIGURES.values(), "mAP interval", "R1 interval"]
+    heads += [] if baseline is None else [f"vs {baseline}", "p"]
+    heads += [*refined.values(), "seconds"]
     rows = []
     for group in table.groups:
-        cells = [_name(group, names).group, ", ".join(map(str, group.seeds)), _spread(group.map_interval)]
-        cells += [_number(group.numbers.get(name)) for name in _FIGURES]
-        cells.append(_spread(group.r1_interval))
-        if tested:
-            against = group.against
-            cells.append(
-                ""
-                if against is None
-                else f"{against.value:+.1f} [{against.low:+.1f}, {against.high:+.1f}], p {against.p:.3f}"
-            )
-        cells += [_number(group.numbers.get(name)) for name in refined]
         seconds = group.numbers.get("seconds")
-        cells.append(_NONE if seconds is None else f"{seconds.mean:.0f}")
-        rows.append(tuple(cells))
-    return ReportTable(title, tuple(heads), tuple(rows), table.notes)
+        cells = [_name(group, names).group, group.learns_from, " ".join(map(str, group.seeds))]
+        cells += [_number(group.numbers.get(name)) for name in _FIGURES]
+        cells += [_spread(group.map_interval), _spread(group.r1_interval)]
+        cells += [] if baseline is None else _test(group.against)
+        cells += [_number(group.numbers.get(name)) for name in refined]
+        rows.append((*cells, _NONE if seconds is None else f"{seconds.mean:.0f}"))
+    return ReportTable(name, tuple(heads), tuple(rows), (*table.notes, terms_line(table)))
 
 
 def _name(group: ComparedGroup, names: Names) -> NamedRun:
@@ -132,17 +119,26 @@ def _spread(spread: Spread | None) -> str:
     return f"[{spread.low:.1f}, {spread.high:.1f}]"
 
 
-def _chart(tables: Sequence[ComparedTable], titles: Sequence[str], names: Names) -> Chart:
+def _test(test: Difference | None) -> list[str]:
+    if test is None or np.isnan(test.low):
+        return [_NONE, _NONE]
+    ends = f"[{test.low:+.1f}, {test.high:+.1f}]{'*' if test.excludes_zero else ''}"
+    return [f"{test.value:+.1f} {ends}", f"{test.p:.3f}"]
+
+
+def _chart(tables: Sequence[ComparedTable], names: Names) -> Chart:
     choices = []
     for what in ("mAP (step), %", "R1, %"):
-        for table, title in zip(tables, titles, strict=True):
+        for number, table in enumerate(tables, 1):
             spreads = [
                 (_name(group, names), spread)
                 for group in reversed(table.groups)
                 if (spread := group.map_interval if what.startswith("mAP") else group.r1_interval) is not None
             ]
             if spreads:
-                choices.append(Choice(f"{title}: {what}" if title else what, _intervals(what, spreads)))
+                choices.append(
+                    Choice(f"table {number}: {what}" if len(tables) > 1 else what, _intervals(what, spreads))
+                )
     if not choices:
         return Chart("intervals", "Intervals", "n/a: no run has ranks with the identities of its queries.")
     note = "95 % intervals over query identities, the seeds of an experiment pooled."

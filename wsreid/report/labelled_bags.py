@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import pickle
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,11 +15,11 @@ from wsreid.data.dataset import BagDataset
 from wsreid.data.samplers.plan import plan_of_bags
 from wsreid.data.seeding import stream
 from wsreid.data.transforms import EvalTransform
-from wsreid.errors import ConfigError, DataError
+from wsreid.errors import DataError
 from wsreid.methods.base import Method
 from wsreid.report.image_pool import ImagePool
+from wsreid.report.run_data import loaded
 from wsreid.tracking.recorded_run import RecordedRun
-from wsreid.tracking.run_folder import RunFolder
 
 SHOWN_IMAGES: Final = 12
 
@@ -78,14 +75,11 @@ def labelled_bags(run: RecordedRun, data: BagDataModule, count: int, pool: Image
     Raises:
         WsreidError: The checkpoint or the images are not there any more, or are others than those of the run.
     """
-    checkpoint = RunFolder(run.path).last_checkpoint
-    if not checkpoint.is_file():
-        raise DataError(f"there is no {checkpoint.parent.name}/{checkpoint.name} in the run folder")
     bags = data.bags
     recorded = str(run.hashes.get("bags", ""))
     if recorded != data.hashes["bags"]:
         raise DataError(f"the bags have changed since the run: their hash was {recorded[:12] or 'not recorded'}")
-    method = _load(run, checkpoint)
+    method = loaded(run).method
     if method.num_ids != len(data.manifest.identities):
         raise DataError(
             f"the checkpoint knows {method.num_ids} identities and the training data {len(data.manifest.identities)}"
@@ -95,22 +89,6 @@ def labelled_bags(run: RecordedRun, data: BagDataModule, count: int, pool: Image
     chosen = np.sort(draw.choice(len(bags), size=min(count, len(bags)), replace=False)).tolist()
     dataset = BagDataset(data.manifest, EvalTransform(data.height, data.width))
     return [_labelled(method, data, bags, bag, dataset, pool) for bag in chosen]
-
-
-def _load(run: RecordedRun, checkpoint: Path) -> Method:
-    name = str((run.config.get("model") or {}).get("class_path", ""))
-    module, _, kind = name.rpartition(".")
-    try:
-        method = getattr(importlib.import_module(module or "wsreid.methods"), kind)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"its method {name} cannot be imported ({error})") from error
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise ConfigError(f"its method {name} is no method of this suite")
-    try:
-        loaded = method.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())[:200]})") from error
-    return loaded.eval()
 
 
 def _labelled(

@@ -57,7 +57,7 @@ class RankedList:
 
 
 @dataclass(frozen=True)
-class TestedRun:
+class ScoredQueries:
     """A run's result, and the data whose rows it names.
 
     Attributes:
@@ -92,7 +92,7 @@ class QuerySet:
     lists: tuple[tuple[RankedList, ...], ...]
 
 
-def query_sets(runs: Sequence[TestedRun | None], most: int, pool: ImagePool) -> list[QuerySet]:
+def query_sets(runs: Sequence[ScoredQueries | None], most: int, pool: ImagePool) -> list[QuerySet]:
     """Gathers ranked lists; runs on the same queries show the same ones of them.
 
     Args:
@@ -110,7 +110,7 @@ def query_sets(runs: Sequence[TestedRun | None], most: int, pool: ImagePool) -> 
     return [_query_set(numbers, [run for n in numbers if (run := runs[n])], most, pool) for numbers in groups.values()]
 
 
-def _query_set(numbers: Sequence[int], runs: Sequence[TestedRun], most: int, pool: ImagePool) -> QuerySet:
+def _query_set(numbers: Sequence[int], runs: Sequence[ScoredQueries], most: int, pool: ImagePool) -> QuerySet:
     figures = [run.result.per_query() for run in runs]
     chosen = chosen_queries([found.ap_step for found in figures], most).tolist()
     return QuerySet(
@@ -124,7 +124,7 @@ def _query_set(numbers: Sequence[int], runs: Sequence[TestedRun], most: int, poo
     )
 
 
-def _query(run: TestedRun, query: int, pool: ImagePool) -> ShownQuery:
+def _query(run: ScoredQueries, query: int, pool: ImagePool) -> ShownQuery:
     pid = -1 if run.result.query_pid is None else int(run.result.query_pid[query])
     if run.data is None:
         return ShownQuery(query, str(pid) if pid >= 0 else "", -1, -1, -1)
@@ -137,12 +137,12 @@ def _query(run: TestedRun, query: int, pool: ImagePool) -> ShownQuery:
     return ShownQuery(query, manifest.pid_name(pid), camera, pool.number(run.data, row, 0), int(junk.sum()))
 
 
-def _list(run: TestedRun, query: int, ap: float, first: float, pool: ImagePool) -> RankedList:
+def _list(run: ScoredQueries, query: int, ap: float, first: float, pool: ImagePool) -> RankedList:
     rows = np.empty(0, np.int64) if run.result.topk is None else run.result.topk[query, :LENGTH]
     rows = rows[rows >= 0]
     known = not np.isnan(ap)
     if run.data is None:
-        marks = _marks_by_rank(run.result.ranks[query], len(rows))
+        marks = _marks_by_rank(run.result, query, len(rows))
         images = [-1] * len(rows)
     else:
         marks = _marks_by_identity(run, query, rows)
@@ -152,7 +152,7 @@ def _list(run: TestedRun, query: int, ap: float, first: float, pool: ImagePool) 
     )
 
 
-def _marks_by_identity(run: TestedRun, query: int, rows: NDArray[np.int64]) -> list[str]:
+def _marks_by_identity(run: ScoredQueries, query: int, rows: NDArray[np.int64]) -> list[str]:
     assert run.data is not None
     manifest = run.data.manifest
     own = np.array([run.result.query_row[query]])
@@ -165,8 +165,9 @@ def _marks_by_identity(run: TestedRun, query: int, rows: NDArray[np.int64]) -> l
     return marks
 
 
-def _marks_by_rank(ranks: NDArray[np.float64], length: int) -> list[str]:
-    """Without the data the ranks of the matches tell which places are right, unless matches tie with others."""
-    whole = bool(np.all(ranks == np.floor(ranks)))
-    right = set(ranks.tolist())
-    return [RIGHT if place in right else WRONG if whole else UNKNOWN for place in range(length)]
+def _marks_by_rank(result: RetrievalResult, query: int, length: int) -> list[str]:
+    """Without the data the ranks of the matches tell which places are right, unless matches tie with other images."""
+    if result.n_tied:
+        return [UNKNOWN] * length
+    right = set(result.ranks[query].tolist())
+    return [RIGHT if place in right else WRONG for place in range(length)]

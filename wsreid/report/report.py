@@ -22,7 +22,7 @@ from wsreid.report.learning_curves import learning_curves
 from wsreid.report.named_runs import named_runs
 from wsreid.report.page_data import page_data
 from wsreid.report.page_file import page, script_json
-from wsreid.report.ranked_lists import QuerySet, TestedRun, query_sets
+from wsreid.report.ranked_lists import QuerySet, ScoredQueries, query_sets
 from wsreid.report.readable_runs import readable_runs
 from wsreid.report.retrieval_curves import ap_distribution, cmc_curves
 from wsreid.report.run_data import DataOfRuns
@@ -140,7 +140,7 @@ _LIST_NOTE: Final = (
 def _lists(
     named: Sequence[NamedRun], most: int, pool: ImagePool, opened: DataOfRuns
 ) -> tuple[list[QuerySet], list[str]]:
-    tested: list[TestedRun | None] = []
+    tested: list[ScoredQueries | None] = []
     notes = []
     for each in named:
         result = each.run.retrieval
@@ -149,7 +149,7 @@ def _lists(
             notes.append(f"{each.name}: no ranked lists, as it has not ended with a test that was kept.")
             continue
         data = opened.of(each.run)
-        tested.append(TestedRun(result, data.module))
+        tested.append(ScoredQueries(result, data.module))
         if data.module is None:
             notes.append(f"{each.name}: no images: {data.reason}.")
     sets = query_sets(tested, most, pool)

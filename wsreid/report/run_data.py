@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from jsonargparse import ArgumentParser
+import torch
 
 from wsreid.data.cache import cache_dir
 from wsreid.data.datamodule import BagDataModule
+from wsreid.data.rendered import RenderSettings
 from wsreid.errors import DataError, WsreidError
+from wsreid.tracking.loaded_run import LoadedRun
 from wsreid.tracking.recorded_run import RecordedRun
+from wsreid.tracking.run_folder import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,42 +38,44 @@ class DataOfRuns:
         self._opened: dict[str, RunData] = {}
 
     def of(self, run: RecordedRun) -> RunData:
-        """The data of a run; rows are those of its result only where the content hash is still the same.
+        """The data of a run, if it is still the same: rows of its result would else be other images.
 
         Args:
             run: The run.
         """
-        config = run.config.get("data") or {}
-        key = json.dumps(config, sort_keys=True, default=str)
+        key = json.dumps([run.config.get("data"), run.hashes.get("data")], sort_keys=True, default=str)
         if key not in self._opened:
-            self._opened[key] = _opened(config)
-        found = self._opened[key]
-        recorded = str(run.hashes.get("data", ""))
-        if found.module is not None and found.module.manifest.hash != recorded:
-            return RunData(
-                None,
-                f"the data set has changed since the run: its hash was {recorded[:12] or 'not recorded'} and is "
-                f"{found.module.manifest.hash[:12]}, so rows would be other images",
-            )
-        return found
+            try:
+                self._opened[key] = RunData(_module(run))
+            except (WsreidError, OSError) as error:
+                self._opened[key] = RunData(None, " ".join(str(error).split()))
+        return self._opened[key]
 
 
-def _opened(config: Mapping[str, object]) -> RunData:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(BagDataModule, "data")
-    try:
-        module = parser.instantiate(parser.parse_object({"data": dict(config)})).data
-        _refuse_to_render(module)
-        _ = module.manifest
-    except (argparse.ArgumentError, ValueError, TypeError) as error:
-        return RunData(None, f"the data set of its configuration cannot be opened ({' '.join(str(error).split())})")
-    except (WsreidError, OSError) as error:
-        return RunData(None, " ".join(str(error).split()))
-    return RunData(module)
+def loaded(run: RecordedRun) -> LoadedRun:
+    """A run with its last checkpoint, on the CPU.
+
+    Args:
+        run: The run.
+    """
+    return LoadedRun(run, RunFolder(run.path).last_checkpoint, None, torch.device("cpu"))
 
 
-def _refuse_to_render(module: BagDataModule) -> None:
-    """A report is a look at what is there: it does not spend minutes on making images again."""
-    rendered = module.root is None and module.manifest_file is None
-    if rendered and not (cache_dir() / "rendered" / module.rendered.key).is_dir():
+def _module(run: RecordedRun) -> BagDataModule:
+    if "data" not in run.hashes:
+        raise DataError("the hash of its data is not recorded, so whether these are the same cannot be told")
+    options = (run.config.get("data") or {}).get("init_args") or {}
+    if _rendering_is_gone(options):
+        # a report is a look at what is there: it does not spend minutes on making images again
         raise DataError("the rendered images are not in the cache folder any more; a fit or a test renders them again")
+    return loaded(run).data
+
+
+def _rendering_is_gone(options: Mapping[str, Any]) -> bool:
+    if options.get("root") is not None or options.get("manifest") is not None:
+        return False
+    try:
+        settings = RenderSettings(**(options.get("rendered") or {}))
+    except TypeError as error:
+        raise DataError(f"its rendered set is one of another version of wsreid ({error})") from error
+    return not (cache_dir() / "rendered" / settings.key).is_dir()
