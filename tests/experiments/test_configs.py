@@ -17,7 +17,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CONFIGS = sorted(
     path.relative_to(EXPERIMENTS).as_posix()
     for path in EXPERIMENTS.rglob("*.yaml")
-    if not {"studies", "results"} & set(path.parts)
+    if not {"studies", "results", "sweeps"} & set(path.parts)
 )
 TINY_SET = RenderSettings(train_ids=12, test_ids=8, cameras=3)
 TINY_RUN = [

@@ -30,6 +30,7 @@ def test_a_sweep_is_a_grid_of_the_same_runs(real_study, folder):
     files = write_sweep(real_study, planned_runs(real_study, folder), folder / "sweep.yaml")
     sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
     assert sweep["method"] == "grid"
+    assert sweep["metric"] == {"name": "best/mAP_step", "goal": "maximize"}
     assert " ".join(sweep["command"]) == "${env} python -m wsreid fit ${args}"
     assert sweep["parameters"]["seed_everything"] == {"values": [0, 3]}
     assert [str(path) for path in files[1:]] == sweep["parameters"]["config"]["values"]

@@ -14,7 +14,7 @@ from wsreid.study.records import write_text
 from wsreid.study.study_file import Study, folder_name
 
 _ONLINE = {"wandb.mode": "online"}  # a sweep without W&B would learn nothing
-METRIC = "val/mAP_step"
+METRIC = "best/mAP_step"  # a plain number in W&B's summary; the highest of val/mAP_step, which W&B nests
 
 
 def write_sweep(study: Study, runs: Sequence[PlannedRun], path: Path) -> list[Path]:
