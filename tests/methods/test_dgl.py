@@ -1,5 +1,6 @@
 """The graph model on soft labels: its terms and its inference are those of the pure functions, its memory is kept."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from wsreid.errors import ConfigError
-from wsreid.inference import bag_couplings, mean_field, prototype_scores
+from wsreid.inference import bag_couplings, certainty, mean_field, prototype_scores
 from wsreid.losses import (
     classifier_consistent_loss,
     prototype_contrast_loss,
@@ -70,7 +71,8 @@ def test_soft_labels_keep_a_share_of_what_they_were():
 def test_inference_is_mean_field_on_softmax_bank_and_graph():
     batch = timed(bag_batch(width=3))
     model, outputs = model_and(batch, presence=False, rounds=4)
-    model.losses(batch, outputs)  # fills the bank
+    model.losses(batch, outputs)
+    model.after_step()  # fills the bank
     own, f = batch.image_candidates, unit(outputs)
     assert bool(model.bank[own.unique()].any(1).all())
     softmax = sum(z.gather(1, own).softmax(1) for z in outputs.logits) / 2
@@ -84,6 +86,7 @@ def test_each_switch_turns_its_part_off():
     batch = timed(bag_batch(width=3))
     model, outputs = model_and(batch)
     model.losses(batch, outputs)
+    model.after_step()
     own = batch.image_candidates
     softmax = sum(z.gather(1, own).softmax(1) for z in outputs.logits) / 2
     whole = model.infer(batch, outputs)
@@ -123,20 +126,39 @@ def test_the_pairwise_term_is_the_loss_on_the_couplings():
     assert torch.allclose(model.losses(batch, outputs)["pairwise"], expected)
 
 
-def test_the_contrast_is_with_the_bank_as_it_was_before_the_step():
+@pytest.mark.parametrize("by_certainty", [True, False])
+def test_the_contrast_is_with_the_bank_as_it_was_before_the_step(by_certainty):
     batch = timed(bag_batch(width=3))
     model, outputs = model_and(batch, contrast_weight=0.5, contrast_temperature=0.3)
     assert float(model.losses(batch, outputs)["contrast"].detach()) == 0  # no prototype yet
+    model.after_step()
     own, bank, soft = batch.image_candidates, model.bank.clone(), model.infer(batch, outputs)
-    expected = 0.5 * prototype_contrast_loss(outputs.network.features, bank, own, soft, 0.3)
+    model.by_certainty = by_certainty
+    share = soft * certainty(soft, own)[:, None] if by_certainty else soft
+    expected = 0.5 * prototype_contrast_loss(outputs.network.features, bank, own, share, 0.3)
     found = model.losses(batch, outputs)["contrast"]
     assert torch.allclose(found, expected)
     assert float(found.detach()) > 0
+    assert torch.equal(model.bank, bank)
+    model.after_step()
     assert not torch.equal(model.bank, bank)
     model.warm_start = 0.5  # no trainer: the run is at its start
     assert "contrast" not in model.losses(batch, outputs)
     model.warm_start, model.contrast_weight = 0.0, 0.0
     assert "contrast" not in model.losses(batch, outputs)
+
+
+def test_the_gradient_is_that_of_the_bank_before_the_step_also_where_classes_are_many(monkeypatch):
+    batch = timed(bag_batch(width=3))
+    model, outputs = model_and(batch)
+    model.losses(batch, outputs)
+    model.after_step()
+    in_one = torch.autograd.grad(model.losses(batch, outputs)["contrast"], outputs.network.features, retain_graph=True)
+    few = functools.partial(prototype_contrast_loss, chunk=5)
+    monkeypatch.setattr("wsreid.methods.dgl.prototype_contrast_loss", few)
+    term = model.losses(batch, outputs)["contrast"]
+    (in_parts,) = torch.autograd.grad(term, outputs.network.features)
+    assert torch.allclose(in_one[0], in_parts, atol=1e-6)
 
 
 @pytest.mark.parametrize("width", [1, 2])

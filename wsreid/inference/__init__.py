@@ -2,6 +2,7 @@
 
 from wsreid.inference.argmax import candidate_argmax, candidate_softmax, most_probable
 from wsreid.inference.attention import attend, bag_softmax
+from wsreid.inference.certainty import certainty
 from wsreid.inference.clusters import candidate_counts, density_clusters, split_by_candidate
 from wsreid.inference.couplings import bag_couplings
 from wsreid.inference.greedy import greedy_balanced, greedy_balanced_bag
@@ -29,6 +30,7 @@ __all__ = [
     "candidate_argmax",
     "candidate_counts",
     "candidate_softmax",
+    "certainty",
     "density_clusters",
     "drawn_prototypes",
     "greedy_balanced",

@@ -16,6 +16,7 @@ from wsreid.data.needs import Needs
 from wsreid.errors import ConfigError
 from wsreid.inference import (
     bag_couplings,
+    certainty,
     drawn_prototypes,
     mean_field,
     prototype_scores,
@@ -47,7 +48,7 @@ class DGL(TabledMethod):
         Q      = mean field of U and J, then the nearest plan that gives each candidate an image   inference
         w_i   <- momentum w_i + (1 - momentum) Q_i                                      w_i uniform at first
         L      = -(1/N) sum_i sum_{k in S_i} w_i[k] log p_i[k]  +  pair_weight L_pair
-                 -  (contrast_weight/N) sum_i sum_{k in S_i} w_i[k] log softmax_c(f_i . mu_c / T)[k]
+                 -  (contrast_weight/N) sum_i c_i sum_{k in S_i} w_i[k] log softmax_c(f_i . mu_c / T)[k]
         mu_k  <- drawn towards the normalised sum of the f_i, each by w_i[k]^2, of all bags
 
     Without bank, graph, presence and smoothing, w is the softmax over the candidates and the gradient that of CC
@@ -79,6 +80,8 @@ class DGL(TabledMethod):
         smoothing: Label smoothing of the loss.
         contrast_weight: Weight of the contrast with the bank; 0 = none.
         contrast_temperature: Its temperature, T.
+        by_certainty: Let an image count in the contrast by how certain its label is, c_i
+            (`wsreid.inference.certainty`); else c_i = 1.
         pair_weight: Weight of the relaxed Potts term on p, within bags.
         base: See `Method`.
     """
@@ -100,7 +103,7 @@ class DGL(TabledMethod):
         bank_weight: float = 1.0,
         bank_temperature: float = 0.07,
         bank_momentum: float = 0.2,
-        warm_start: float = 0.1,
+        warm_start: float = 0.3,
         rounds: int = 3,
         edge_weight: float = 1.0,
         sigma: float = 0.5,
@@ -113,6 +116,7 @@ class DGL(TabledMethod):
         smoothing: float = 0.1,
         contrast_weight: float = 2.0,
         contrast_temperature: float = 0.1,
+        by_certainty: bool = True,
         pair_weight: float = 0.0,
         **base: Any,  # noqa: ANN401
     ) -> None:
@@ -131,21 +135,24 @@ class DGL(TabledMethod):
         self.presence = presence
         self.momentum, self.sharpen, self.smoothing = momentum, sharpen, smoothing
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
+        self.by_certainty = by_certainty
         self.pair_weight = pair_weight
         width = self.network.feature_dim if bank_weight else 0
         self.register_buffer("bank", torch.zeros(self.num_ids, width, dtype=torch.float16))
+        self._said: list[tuple[Tensor, ...]] = []  # by batches since the last step
         self._warned_sample = False
 
     def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
-        """The terms "unary" and, with a weight, "contrast" and "pairwise"; writes table and bank."""
+        """The terms "unary" and, with a weight, "contrast" and "pairwise"; writes the table and what the bank gets."""
         candidates = batch.image_candidates  # (N, L)
         before = self.table.take(batch.member, candidates)  # (N, L)
         soft = self.momentum * before + (1 - self.momentum) * self.infer(batch, outputs)  # (N, L)
         heads = [weighted_candidate_cross_entropy(z, candidates, soft, self.smoothing) for z in outputs.logits]
         terms = {"unary": torch.stack(heads).mean()}
         if self.contrast_weight and self._asks_bank():
+            shares = soft * certainty(soft, candidates)[:, None] if self.by_certainty else soft  # (N, L)
             contrast = prototype_contrast_loss(
-                outputs.network.features, self.bank, candidates, soft, self.contrast_temperature
+                outputs.network.features, self.bank, candidates, shares, self.contrast_temperature
             )
             terms["contrast"] = self.contrast_weight * contrast
         if self.pair_weight:
@@ -153,7 +160,7 @@ class DGL(TabledMethod):
             pairs = [soft_pairwise_loss(z, candidates, coupling) for z in outputs.logits]
             terms["pairwise"] = self.pair_weight * torch.stack(pairs).mean()
         self.table.put(batch.member, soft)
-        self._draw_bank(outputs, candidates, soft)
+        self._keep_for_bank(outputs, candidates, soft)
         return terms
 
     @torch.no_grad()
@@ -206,10 +213,16 @@ class DGL(TabledMethod):
         return F.normalize(outputs.network.features.detach().float(), dim=1)  # (N, D)
 
     @torch.no_grad()
-    def _draw_bank(self, outputs: BagOutputs, candidates: Tensor, soft: Tensor) -> None:
+    def _keep_for_bank(self, outputs: BagOutputs, candidates: Tensor, soft: Tensor) -> None:
         if not self.bank_weight:
             return
-        classes, mass, sums = prototype_sums(self._features(outputs), candidates, soft)
-        classes, mass, sums = gather_rows(classes), gather_rows(mass), gather_rows(sums)
-        moved, prototypes = drawn_prototypes(self.bank, classes, mass, sums, self.bank_momentum)
-        self.bank[moved] = prototypes.to(self.bank.dtype)
+        sums = prototype_sums(self._features(outputs), candidates, soft)
+        self._said.append(tuple(gather_rows(each) for each in sums))
+
+    def after_step(self) -> None:
+        """Draws the bank: not before the step, whose gradient is that of the bank as it was."""
+        super().after_step()
+        said, self._said = self._said, []
+        for classes, mass, sums in said:
+            moved, prototypes = drawn_prototypes(self.bank, classes, mass, sums, self.bank_momentum)
+            self.bank[moved] = prototypes.to(self.bank.dtype)
