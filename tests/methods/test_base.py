@@ -141,10 +141,17 @@ def test_a_single_image_is_skipped_with_one_warning(tmp_path, caplog):
     one = bag_batch(bags=1, per_bag=1)
     model = bagce()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    make_trainer(tmp_path).fit(model, datamodule=Served([one, one]))
+    with pytest.raises(WsreidError, match=r"nothing was trained.*bags_per_batch"):
+        make_trainer(tmp_path).fit(model, datamodule=Served([one, one]))
     assert [r.message for r in caplog.records if "fewer than 2 images" in r.message] != []
     assert len([r for r in caplog.records if "fewer than 2 images" in r.message]) == 1
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_run_that_skips_some_batches_goes_on(tmp_path):
+    model = bagce()
+    make_trainer(tmp_path).fit(model, datamodule=Served([bag_batch(bags=1, per_bag=1), bag_batch()]))
+    assert model.trainer.state.status == "finished"
 
 
 def test_of_several_processes_none_may_skip_a_batch():

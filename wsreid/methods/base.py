@@ -119,7 +119,7 @@ class Method(RemembersBags):
         self.classifiers = nn.ModuleList(classifiers)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)  # (3,) -> (3, 1, 1)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
-        self._warned_tiny = False
+        self._skipped = self._trained = False
         self.latest_labels = None
         if self.needs.member_table:
             self.table = MemberTable()
@@ -279,10 +279,11 @@ class Method(RemembersBags):
                     "a batch of fewer than 2 images: batch normalisation cannot train on it, and the other processes "
                     "would wait for its gradient for ever. Raise --data.bags_per_batch, or use one process"
                 )
-            if not self._warned_tiny:
+            if not self._skipped:
                 _log.warning("skipping batches of fewer than 2 images: batch normalisation cannot train on them")
-                self._warned_tiny = True
+                self._skipped = True
             return None
+        self._trained = True
         outputs = self.outputs(batch)
         with torch.autocast(self.device.type, enabled=False):
             terms = self.losses(batch, outputs)
@@ -309,6 +310,15 @@ class Method(RemembersBags):
         """Passes over the training set where the method needs it."""
         if self.needs.epoch_pass:
             self.epoch_features(embed_training_rows(self, self.epoch_pass_limit))
+
+    def on_train_epoch_end(self) -> None:
+        """Brings the processes' tables together; an epoch that had nothing to train on ends the run."""
+        super().on_train_epoch_end()
+        if self._skipped and not self._trained:
+            raise WsreidError(
+                "nothing was trained: each batch holds fewer than 2 images. Raise --data.bags_per_batch or "
+                "--data.images_per_bag, or make larger bags"
+            )
 
     def optimizer_step(
         self,
