@@ -17,6 +17,7 @@ from wsreid.tracking.recorded_run import RecordedRun
 
 FIGURES: Final[Mapping[Figure, str]] = {"ap": "mAP (step), %", "hits": "R1, %"}
 OPTION: Final = "data.bags.ids_per_bag"
+BATCH: Final = ("data.bags_per_batch", "data.images_per_bag")
 _KEY, _TITLE = "bag-size", "Over the size of the bags"
 
 
@@ -29,16 +30,13 @@ def bag_size_curves(runs: Sequence[NamedRun]) -> Chart:
     Returns:
         The chart.
     """
-    series: dict[tuple[str, str], list[tuple[int, NamedRun]]] = {}
-    for named in runs:
-        size = ids_per_bag(named.run.config)
-        if size is not None and named.run.finished:
-            key = (_without_size(named.run.config), named.run.hashes.get("data", ""))
-            series.setdefault(key, []).append((size, named))
-    curves = [found for found in series.values() if len({size for size, _ in found}) > 1]
+    curves = [found for found in _series(runs) if len({size for size, _ in found}) > 1]
     if not curves:
-        return Chart(_KEY, _TITLE, f"n/a: no two finished runs differ in {OPTION} alone.")
+        return Chart(_KEY, _TITLE, f"n/a: no two finished runs of one method differ in {OPTION} alone.")
+    batches = sorted({_batch(named.run.config) for found in curves for _, named in found})
     note = f"Experiments that differ in {OPTION} alone, with 95 % intervals over query identities, seeds pooled."
+    if len(batches) > 1:
+        note += f" NOT THE SAME BATCHES for all ({' and '.join(BATCH)}): {', '.join(batches)}."
     choices = []
     for name, what in FIGURES.items():
         traces = _traces(name, curves)
@@ -62,10 +60,45 @@ def ids_per_bag(config: Mapping[str, Any]) -> int | None:
     return size if made and isinstance(size, int) else None
 
 
-def _without_size(config: Mapping[str, Any]) -> str:
+def _series(runs: Sequence[NamedRun]) -> list[list[tuple[int, NamedRun]]]:
+    """Runs with their bag sizes, by what else they are.
+
+    Larger bags need fewer of them in a batch of the same size. So runs that differ in the make-up of their batches too
+    are one series, but for those that then have several experiments at one bag size.
+    """
+    loose: dict[tuple[str, str], list[tuple[int, NamedRun]]] = {}
+    seen = set()
+    for named in runs:
+        run, size = named.run, ids_per_bag(named.run.config)
+        if size is None or not run.finished or (named.number, run.seed) in seen:
+            continue
+        seen.add((named.number, run.seed))
+        loose.setdefault((_rest(run.config, batch=False), run.hashes.get("data", "")), []).append((size, named))
+    found = []
+    for series in loose.values():
+        if len({(size, named.number) for size, named in series}) == len({size for size, _ in series}):
+            found.append(series)
+            continue
+        strict: dict[str, list[tuple[int, NamedRun]]] = {}
+        for size, named in series:
+            strict.setdefault(_rest(named.run.config, batch=True), []).append((size, named))
+        found += strict.values()
+    return found
+
+
+def _rest(config: Mapping[str, Any], *, batch: bool) -> str:
+    """Hash of a configuration without the bag size, with the make-up of its batches or without that too."""
     other = copy.deepcopy(dict(config))
-    del other["data"]["init_args"]["bags"]["ids_per_bag"]
+    options = other["data"]["init_args"]
+    del options["bags"]["ids_per_bag"]
+    for name in () if batch else BATCH:
+        options.pop(name.removeprefix("data."), None)
     return config_hash(other)
+
+
+def _batch(config: Mapping[str, Any]) -> str:
+    options = config["data"]["init_args"]
+    return " x ".join(str(options.get(name.removeprefix("data."), "?")) for name in BATCH)
 
 
 def _traces(what: Figure, curves: Sequence[Sequence[tuple[int, NamedRun]]]) -> list[dict[str, Any]]:
