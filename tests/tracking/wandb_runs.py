@@ -46,12 +46,15 @@ class LoggedRun:
 
     def tables(self, key: str) -> list[list[dict[str, Any]]]:
         """Each table that was logged under a name: its rows by column."""
-        found = []
-        for row in self.history:
-            if f"{key}/path" in row:
-                table = json.loads((self.folder / "files" / row[f"{key}/path"]).read_text())
-                found.append([dict(zip(table["columns"], cells, strict=True)) for cells in table["data"]])
-        return found
+        staged = [
+            Path(entry.local_path)
+            for artifact in self.artifacts
+            for entry in artifact.manifest.contents
+            if entry.path == f"{key}.table.json"
+        ]
+        assert len(staged) == sum(f"{key}/path" in row for row in self.history)
+        tables = [json.loads(path.read_text()) for path in staged]
+        return [[dict(zip(table["columns"], cells, strict=True)) for cells in table["data"]] for table in tables]
 
     def pictures(self, key: str) -> list[tuple[Path, str]]:
         """Each picture that was logged under a name, and its caption."""

@@ -37,7 +37,25 @@ class Written:
         return self.runs
 
 
-def run(args: list[str]) -> Written:
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """A finished `report --wandb`.
+
+    Attributes:
+        url: Address of the report.
+        runs: The run folders that it is about; empty = all fits of the project.
+    """
+
+    url: str
+    runs: tuple[Path, ...]
+
+    @property
+    def results(self) -> Sequence[Path]:
+        """The run folders."""
+        return self.runs
+
+
+def run(args: list[str]) -> Written | Sent:
     """Runs the command.
 
     Args:
@@ -51,6 +69,13 @@ def run(args: list[str]) -> Written:
         SystemExit: Help was asked for, and is shown.
     """
     options = _parse(args)
+    if options.wandb:
+        return _send(options)
+    for name in ("project", "entity"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"--{name} {getattr(options, name)}: it is for a report in W&B. Add --wandb.")
+    if not options.runs:
+        raise ConfigError("Missing: RUNS, the run folders or folders that hold some.")
     for name, least in (("queries", 1), ("bags", 0)):
         if getattr(options, name) < least:
             raise ConfigError(f"--{name} {getattr(options, name)}: expected at least {least}.")
@@ -78,6 +103,18 @@ def run(args: list[str]) -> Written:
     return Written(options.out, tuple(paths), made.remarks)
 
 
+def _send(options: Any) -> Sent:  # noqa: ANN401  # a namespace
+    from wsreid.cli.quiet import quiet
+    from wsreid.report.wandb_report import save_report, scope_of_runs
+    from wsreid.tracking.recorded_run import find_runs
+
+    paths = find_runs(options.runs)
+    with quiet():
+        url = save_report(scope_of_runs(paths, options.project, options.entity))
+    Console().print(f"Saved in W&B: {url}", highlight=False, markup=False, soft_wrap=True)
+    return Sent(url, tuple(paths))
+
+
 def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
     parser = ArgumentParser(
         prog="python -m wsreid report",
@@ -87,7 +124,7 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
         allow_abbrev=False,
     )
     what = "Run folders, or folders that hold some at any depth."
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUNS", help=what)
+    parser.add_argument("runs", type=Path, nargs="*", default=[], metavar="RUNS", help=what)
     what = "The file; one that exists is replaced."
     parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help=what)
     what = "Queries to show of each test, at most: those of the lowest mean AP, and others up to the best."
@@ -96,6 +133,12 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
     parser.add_argument("--bags", type=int, default=3, help=what)
     what = "Experiment that the others are tested against: its label, its method, or a run folder of it."
     parser.add_argument("--baseline", type=str | None, default=None, metavar="NAME", help=what)
+    what = "Make a report in W&B of its runs instead, grouped by method; without RUNS of all fits of the project."
+    parser.add_argument("--wandb", action="store_true", help=what)
+    what = "W&B project; by default that of RUNS, or wsreid."
+    parser.add_argument("--project", type=str | None, default=None, metavar="NAME", help=what)
+    what = "W&B user or team; by default that of RUNS, or the account's."
+    parser.add_argument("--entity", type=str | None, default=None, metavar="NAME", help=what)
     try:
         return parser.parse_args(args)
     except argparse.ArgumentError as error:

@@ -32,7 +32,7 @@ from wsreid.methods.diagnostics_callback import DiagnosticsCallback
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.retrieval.callback import RetrievalCallback
 from wsreid.retrieval.shard_writer import ShardSettings
-from wsreid.tracking import RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
+from wsreid.tracking import GuardedWandbLogger, RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
 
 TRAINER_DEFAULTS: dict[str, object] = {
     "use_distributed_sampler": False,  # our samplers know their rank; Lightning's would replace them
@@ -146,7 +146,8 @@ class SuiteCLI(LightningCLI):
             self.run_folder, init.wandb, self.model, self.datamodule, str(self.subcommand), init.trainer.logger
         )
         for logger in loggers:
-            self.stack.callback(getattr(logger, "finish", lambda: None))
+            if isinstance(logger, GuardedWandbLogger):
+                self.stack.push(logger.finish_after)
         self.trainer_defaults["callbacks"] = make_callbacks(self.run_folder, init.trainer, init.wandb)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.run_folder.path), logger=loggers, **kwargs)

@@ -197,7 +197,7 @@ def _runset(wr: Any, scope: ReportScope, **options: Any) -> object:  # noqa: ANN
     return wr.Runset(
         project=scope.project,
         entity=scope.entity,
-        filters=filters,
+        filters=expr.And(*filters),
         order=[wr.OrderBy(name=wr.SummaryMetric(TEST[0]), ascending=False)],
         pinned_columns=[f"summary:{name}" for name in ("best/mAP_step", *TEST[:2])],
         **options,

@@ -211,6 +211,10 @@ class GuardedWandbLogger(WandbLogger):
             self._check(Path(run.settings.sync_file))
         self._failed = True
 
+    def finish_after(self, problem: type[BaseException] | None, *_: object) -> None:
+        """Ends the W&B run as failed where an error ended the command; to be pushed on an exit stack."""
+        self.finish(exit_code=0 if problem is None else 1)
+
     def _check(self, file: Path) -> None:
         """Says so where W&B's process could not write all: of a full disk it tells no one."""
         patience = time.monotonic() + _FLUSHED_S
