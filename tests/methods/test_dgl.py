@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("tiny_network")
 
 def model_and(batch, **options):
     torch.manual_seed(3)
-    model = DGL(num_ids=NUM_IDS, **({"warm_start": 0.0} | options)).eval()
+    model = DGL(num_ids=NUM_IDS, **({"warm_start": 0.0, "sure_enough": 0.0} | options)).eval()
     for classifier in model.classifiers:
         torch.nn.init.normal_(classifier.weight)
     return model, model.outputs(batch)
@@ -148,6 +148,22 @@ def test_the_contrast_is_with_the_bank_as_it_was_before_the_step(by_certainty):
     assert "contrast" not in model.losses(batch, outputs)
 
 
+def test_the_bank_is_asked_once_the_labels_are_sure_enough():
+    batch = bag_batch(width=3)
+    model, outputs = model_and(batch, sure_enough=0.5, rounds=0, presence=False)
+    sure = replace(outputs, logits=tuple(4000 * z for z in outputs.logits))
+    told = []
+    for step in range(1, 60):
+        enough = float(model.sureness) >= 0.5
+        told.append("contrast" in model.losses(batch, sure))
+        assert told[-1] == enough
+        expected = certainty(model.pseudo_labels(batch, sure).probs, batch.image_candidates).mean()
+        model.after_step()
+        assert float(model.sureness) == pytest.approx((1 - 0.95**step) * float(expected), abs=0.02)
+    assert not told[0]
+    assert told[-1]
+
+
 def test_the_gradient_is_that_of_the_bank_before_the_step_also_where_classes_are_many(monkeypatch):
     batch = timed(bag_batch(width=3))
     model, outputs = model_and(batch)
@@ -184,7 +200,7 @@ def test_resume_gives_the_same_weights_table_and_bank(tmp_path):
 
     def trained(epochs, name, ckpt_path=None):
         torch.manual_seed(0)
-        model = DGL(num_ids=NUM_IDS, warm_start=0.0)
+        model = DGL(num_ids=NUM_IDS, warm_start=0.0, sure_enough=0.0)
         trainer = make_trainer(tmp_path, max_epochs=epochs)
         trainer.fit(model, datamodule=Served(data), ckpt_path=ckpt_path, weights_only=True)
         trainer.save_checkpoint(tmp_path / name)

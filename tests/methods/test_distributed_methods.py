@@ -72,7 +72,7 @@ def test_the_figures_are_those_of_one_process(pool, tmp_path, max_members):
 OPTIONS = {
     "ClusterContrast": {"k1": 4, "k2": 2, "min_samples": 2, "eps": 0.9},
     "PiCO": {"queue": 48, "projection_dim": 4},
-    "DGL": {"warm_start": 0.0},
+    "DGL": {"warm_start": 0.0, "sure_enough": 0.0},
 }
 ALIKE = [
     name

@@ -32,6 +32,7 @@ from wsreid.methods.progress import run_progress
 from wsreid.methods.tabled import TabledMethod
 
 _log = logging.getLogger(__name__)
+_KEPT = 0.95  # share of the running mean of certainty that stays from step to step
 _LEAST = 1e-6  # a candidate's share never gets lower before its logarithm is taken
 
 
@@ -57,7 +58,8 @@ class DGL(TabledMethod):
     identity stands in several bags, and what they have in common is its own. It looks at the feature that ranks, not
     at the classifier, which can learn a bag by heart; so does the contrast with it, over the identities of all bags
     (`wsreid.losses.prototype_contrast_loss`), which does for right labels what `ClusterContrast` does for clusters. The
-    bank is asked from `warm_start` on, when p has left the uniform.
+    bank is asked when the labels are `sure_enough`: one that was drawn by labels that know nothing would
+    make them certain of it.
 
     Presence holds for whole bags: where a batch holds a sample of a bag, its candidates need have no image there, and
     the first time this is logged. With several heads the loss is their mean, p the mean of their softmaxes over the
@@ -67,7 +69,9 @@ class DGL(TabledMethod):
         bank_weight: Weight of the bank in the unary; 0 = no bank.
         bank_temperature: Temperature of its similarities.
         bank_momentum: Share of a prototype that stays, for one sure image in a step.
-        warm_start: Share of the run before the bank is asked.
+        warm_start: Share of the run before the bank is asked, at least.
+        sure_enough: Certainty that the labels must have reached on the average before it is asked
+            (`wsreid.inference.certainty`; a running mean over the steps).
         rounds: Rounds of mean field; 0 = no graph.
         edge_weight: Weight of the appearance kernel between images of a bag.
         sigma: Its scale, in squared units of what it compares.
@@ -97,13 +101,15 @@ class DGL(TabledMethod):
     )
 
     bank: Tensor
+    sureness: Tensor
 
     def __init__(
         self,
         bank_weight: float = 1.0,
         bank_temperature: float = 0.07,
         bank_momentum: float = 0.2,
-        warm_start: float = 0.3,
+        warm_start: float = 0.1,
+        sure_enough: float = 0.5,
         rounds: int = 3,
         edge_weight: float = 1.0,
         sigma: float = 0.5,
@@ -129,7 +135,7 @@ class DGL(TabledMethod):
         if not 0 <= warm_start <= 1:
             raise ConfigError(f"warm_start must be in [0, 1], got {warm_start}")
         self.bank_weight, self.bank_temperature, self.bank_momentum = bank_weight, bank_temperature, bank_momentum
-        self.warm_start = warm_start
+        self.warm_start, self.sure_enough = warm_start, sure_enough
         self.rounds, self.edge_weight, self.sigma, self.kernel = rounds, edge_weight, sigma, kernel
         self.same_frame, self.neighbour = same_frame, neighbour
         self.presence = presence
@@ -139,6 +145,7 @@ class DGL(TabledMethod):
         self.pair_weight = pair_weight
         width = self.network.feature_dim if bank_weight else 0
         self.register_buffer("bank", torch.zeros(self.num_ids, width, dtype=torch.float16))
+        self.register_buffer("sureness", torch.zeros(()))
         self._said: list[tuple[Tensor, ...]] = []  # by batches since the last step
         self._warned_sample = False
 
@@ -179,7 +186,8 @@ class DGL(TabledMethod):
         return q
 
     def _asks_bank(self) -> bool:
-        return bool(self.bank_weight) and run_progress(self._trainer) >= self.warm_start
+        warm = run_progress(self._trainer) >= self.warm_start and float(self.sureness) >= self.sure_enough
+        return bool(self.bank_weight) and warm
 
     def _present(self, scores: Tensor, batch: BagBatch) -> Tensor:
         at_hand = torch.bincount(batch.bag, minlength=len(batch.bag_size))  # (N,) -> (B,)
@@ -217,12 +225,16 @@ class DGL(TabledMethod):
         if not self.bank_weight:
             return
         sums = prototype_sums(self._features(outputs), candidates, soft)
-        self._said.append(tuple(gather_rows(each) for each in sums))
+        several = (candidates >= 0).sum(1) > 1  # (N, L) -> (N,)
+        sure = certainty(soft, candidates)[several]  # (n,)
+        self._said.append(tuple(gather_rows(each.contiguous()) for each in (*sums, sure)))
 
     def after_step(self) -> None:
         """Draws the bank: not before the step, whose gradient is that of the bank as it was."""
         super().after_step()
         said, self._said = self._said, []
-        for classes, mass, sums in said:
+        for classes, mass, sums, sure in said:
+            if len(sure):
+                self.sureness.lerp_(sure.mean().to(self.sureness.dtype), 1 - _KEPT)
             moved, prototypes = drawn_prototypes(self.bank, classes, mass, sums, self.bank_momentum)
             self.bank[moved] = prototypes.to(self.bank.dtype)
