@@ -159,7 +159,8 @@ def test_the_bank_is_asked_once_the_labels_are_sure_enough():
         assert told[-1] == enough
         expected = certainty(model.pseudo_labels(batch, sure).probs, batch.image_candidates).mean()
         model.after_step()
-        assert float(model.sureness) == pytest.approx((1 - 0.95**step) * float(expected), abs=0.02)
+        if not enough:  # then the bank has no say in the labels, which stay as they are
+            assert float(model.sureness) == pytest.approx((1 - 0.95**step) * float(expected), abs=0.01)
     assert not told[0]
     assert told[-1]
 
