@@ -25,10 +25,11 @@ class FakeServer:
 
     Attributes:
         asked: Names of the operations that were asked for.
+        sent: What runs have sent of their files, as text.
     """
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.sent = [], []
         self._lost, self._over = threading.Event(), threading.Event()
         server = self
 
@@ -46,6 +47,8 @@ class FakeServer:
                     return
                 name = json.loads(body).get("operationName", "") if self.path == "/graphql" else self.path
                 server.asked.append(name)
+                if "file_stream" in self.path:
+                    server.sent.append(body.decode())
                 answer = json.dumps({"data": _ANSWERS.get(name, {})}).encode()
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
