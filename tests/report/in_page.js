@@ -47,7 +47,7 @@
   window.place = (node) => all().indexOf(node);
   window.reachable = () =>
     all()
-      .filter((node) => node.matches("a[href], select, input, button, summary, [tabindex='0']") && !node.disabled)
+      .filter((node) => node.matches("a[href], select, input, button, summary, [tabindex='0']") && !node.disabled && !node.closest("[hidden]"))
       .map(place);
   window.outlined = (node) => {
     const style = getComputedStyle(node);

@@ -180,6 +180,8 @@ def test_a_chart_changes_its_figure_and_hides_experiments(page):
     page.select_option("#curves select", label="train/loss")
     assert title.text_content() == "train/loss"
     assert page.locator("#cmc .scatterlayer .trace").count() == 3
+    assert page.locator("#cmc-legend").is_visible()
+    assert not page.locator("#intervals-legend").is_visible()  # its lines have their names beside them
     page.locator("#shown input").nth(1).uncheck()
     assert page.locator("#cmc .scatterlayer .trace").count() == 2
     assert len(texts(page, "#cmc-legend li")) == 2

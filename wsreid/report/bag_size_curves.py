@@ -34,7 +34,7 @@ def bag_size_curves(runs: Sequence[NamedRun]) -> Chart:
     if not curves:
         return Chart(_KEY, _TITLE, f"n/a: no two finished runs of one method differ in {OPTION} alone.")
     batches = sorted({_batch(named.run.config) for found in curves for _, named in found})
-    note = f"Experiments that differ in {OPTION} alone, with 95 % intervals over query identities, seeds pooled."
+    note = f"Experiments that differ in {OPTION}, with 95 % intervals over query identities, seeds pooled."
     if len(batches) > 1:
         note += f" NOT THE SAME BATCHES for all ({' and '.join(BATCH)}): {', '.join(batches)}."
     choices = []

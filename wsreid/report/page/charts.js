@@ -2,6 +2,7 @@
 // Draws each chart's chosen figure, and hides experiments that are not ticked.
 (() => {
   const hidden = new Set();
+  const few = 8; // lines whose legend is shown without being asked for
   const settings = { responsive: true, displayModeBar: false, showTips: false };
   const coarse = matchMedia("(pointer: coarse)").matches; // there a drag scrolls the page
 
@@ -34,6 +35,12 @@
     };
     select.addEventListener("change", take);
     chosen[select.dataset.chart] = Number(select.value); // a browser keeps a choice when a page is loaded again
+  }
+  for (const key of Object.keys(page.charts)) {
+    const names = new Set(page.charts[key][0].figure.data.map((trace) => trace.name).filter(Boolean));
+    const legend = document.getElementById(key + "-key");
+    legend.hidden = names.size === 0; // the chart itself names its lines
+    legend.open = names.size <= few;
   }
   for (const box of document.querySelectorAll("input[data-group]")) {
     const note = () => hidden[box.checked ? "delete" : "add"](Number(box.dataset.group));
