@@ -37,12 +37,12 @@ from torch.profiler import ProfilerActivity, profile
 import wsreid.methods
 from wsreid.data.batch import BagBatch, Truth
 from wsreid.data.needs import Needs
-from wsreid.methods import BagCE, Method
+from wsreid.methods import DGL, BagCE, Method
 from wsreid.methods.epoch_pass import EmbeddedRows
 
 MOST_TIME, MOST_MB = 1.10, 200.0
 CLUSTERS, PER_CLUSTER = 50, 40  # of the rows that a method with a pass over the set is given
-_NOTES: Final = {"RC": "second forward pass"}  # by definition, beyond what `needs` says
+_NOTES: Final = {"RC": "second forward pass", "DGL": "second softmax over all identities"}  # beyond what `needs` says
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ class Stepper:
         found = self.method.configure_optimizers()
         assert isinstance(found, Optimizer)
         self.optimizer = found
+        if isinstance(self.method, DGL):
+            self.method.sureness.fill_(1)  # as late in a run, when it asks its bank
         if kind.needs.epoch_pass:
             self.method.epoch_features(self._rows(len(self.batch)))
 
