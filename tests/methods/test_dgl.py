@@ -80,6 +80,10 @@ def test_inference_is_mean_field_on_softmax_bank_and_graph():
     times = (batch.bag, batch.camera, batch.sequence, batch.frame)
     coupling = bag_couplings(f, *times, 1.0, 0.5, 1.0, 0.5)
     assert torch.allclose(model.infer(batch, outputs), mean_field(unary, own, coupling, 4), atol=1e-5)
+    assert torch.equal(model.couplings(batch, outputs), coupling)
+    assert torch.allclose(sum(model.unaries(batch, outputs)), unary)
+    model.sure_enough = 2.0
+    assert not bool(model.unaries(batch, outputs)[1].any())
 
 
 def test_each_switch_turns_its_part_off():

@@ -163,7 +163,7 @@ class DGL(TabledMethod):
             )
             terms["contrast"] = self.contrast_weight * contrast
         if self.pair_weight:
-            coupling = self._couplings(batch, outputs)  # (N, N)
+            coupling = self.couplings(batch, outputs)  # (N, N)
             pairs = [soft_pairwise_loss(z, candidates, coupling) for z in outputs.logits]
             terms["pairwise"] = self.pair_weight * torch.stack(pairs).mean()
         self.table.put(batch.member, soft)
@@ -173,17 +173,25 @@ class DGL(TabledMethod):
     @torch.no_grad()
     def infer(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
         """What the graph says of the images of a batch: Q, `(N, L)`, without gradient."""
-        candidates = batch.image_candidates  # (N, L)
-        unary = self.softmax(batch, outputs).clamp(min=_LEAST).log()  # (N, L)
-        if self._asks_bank():
-            scores = prototype_scores(self._features(outputs), self.bank, candidates)  # (N, L)
-            unary = unary + self.bank_weight / self.bank_temperature * scores
-        coupling = self._couplings(batch, outputs)  # (N, N)
-        q = mean_field(unary, candidates, coupling, self.rounds)  # (N, L)
+        classifier, bank = self.unaries(batch, outputs)
+        coupling = self.couplings(batch, outputs)  # (N, N)
+        q = mean_field(classifier + bank, batch.image_candidates, coupling, self.rounds)  # (N, L)
         power = self.sharpen ** run_progress(self._trainer)
         if self.presence or power != 1:
             q = self._present(q.clamp(min=_LEAST).log() * power, batch)
         return q
+
+    @torch.no_grad()
+    def unaries(self, batch: BagBatch, outputs: BagOutputs) -> tuple[Tensor, Tensor]:
+        """The two parts of U: what the classifier says of each image, and what the bank does, each `(N, L)`.
+
+        The bank's is 0 as long as it is not asked.
+        """
+        classifier = self.softmax(batch, outputs).clamp(min=_LEAST).log()  # (N, L)
+        if not self._asks_bank():
+            return classifier, torch.zeros_like(classifier)
+        scores = prototype_scores(self._features(outputs), self.bank, batch.image_candidates)  # (N, L)
+        return classifier, self.bank_weight / self.bank_temperature * scores
 
     def _asks_bank(self) -> bool:
         warm = run_progress(self._trainer) >= self.warm_start and float(self.sureness) >= self.sure_enough
@@ -204,7 +212,8 @@ class DGL(TabledMethod):
             scores, batch.image_candidates, batch.bag, mass, torch.ones_like(whole), tolerance=1e-3, max_rounds=100
         )  # (N, L)
 
-    def _couplings(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
+    def couplings(self, batch: BagBatch, outputs: BagOutputs) -> Tensor:
+        """J, how strongly two images are drawn to one label: `(N, N)`, 0 between bags."""
         return bag_couplings(
             appearance_of(self.kernel, batch, outputs),  # (N, G)
             batch.bag,
