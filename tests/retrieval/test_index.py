@@ -3,6 +3,8 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -151,11 +153,72 @@ def test_a_damaged_file_is_refused(p, tmp_path):
 def test_facts_of_another_format_are_refused(p, tmp_path):
     path = tmp_path / "i"
     SearchIndex.build(p.gallery, settings="exact").save(path)
-    content = path.read_bytes()[len(index_file.MAGIC) : -8 - len(index_file.MAGIC)]
+    content = path.read_bytes()[: -8 - len(index_file.MAGIC)]
     footer = json.dumps({**json.loads(content), "colour": 1}).encode()
-    path.write_bytes(index_file.MAGIC + footer + len(footer).to_bytes(8, "little") + index_file.MAGIC)
+    path.write_bytes(footer + len(footer).to_bytes(8, "little") + index_file.MAGIC)
     with pytest.raises(FeatureError, match="colour"):
         SearchIndex.load(path, p.gallery)
+
+
+@pytest.mark.parametrize("kind", list(WHOLE))
+def test_a_loaded_index_is_mapped_and_may_be_replaced_meanwhile(kind, p, tmp_path):
+    path = tmp_path / "gallery.index"
+    built = SearchIndex.build(p.gallery, settings=WHOLE[kind])
+    built.save(path)
+    index = SearchIndex.load(path, p.gallery)
+    if sys.platform == "linux":
+        assert str(path) in Path("/proc/self/maps").read_text()
+    index.save(tmp_path / "copy.index")
+    assert (tmp_path / "copy.index").read_bytes() == path.read_bytes()
+    SearchIndex.build(p.gallery[:50], settings="ivf").save(path)
+    assert np.array_equal(index.search(p.query, 10)[1], built.search(p.query, 10)[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("ivf", {"nprobe": 32}), ("pq", {"nprobe": 8, "refine": 100}), ("hnsw", {"refine": 300})]
+)
+def test_a_loaded_index_may_look_further_than_it_was_made_for(kind, more, p, tmp_path):
+    built = SearchIndex.build(p.gallery, settings=SMALL[kind])
+    built.save(tmp_path / "i")
+    index = SearchIndex.load(tmp_path / "i", p.gallery, effort=replace(SMALL[kind], **more))
+    before, after = (each.recall(p.query, p.gallery, 10) for each in (built, index))
+    assert before < after
+    assert index.facts.settings == replace(SMALL[kind], **more)
+    with pytest.raises(FeatureError, match="other features"):
+        SearchIndex.load(tmp_path / "i", p.gallery + 1, effort=SMALL[kind])
+
+
+def test_facts_are_read_alone_and_the_digest_names_the_build(p, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        SearchIndex.build(p.gallery, settings=SMALL["ivf"], seed=seed).save(tmp_path / name)
+    a, b, c = (index_file.read_facts(tmp_path / name) for name in "abc")
+    assert a == b
+    assert (a[0].seed, c[0].seed) == (1, 2)
+    assert a[1] != c[1]
+    (tmp_path / "d").write_bytes(b"something else")
+    with pytest.raises(FeatureError, match="not an index"):
+        index_file.read_facts(tmp_path / "d")
+
+
+def test_progress_is_told(p, tmp_path):
+    told = []
+    index = SearchIndex.build(p.gallery, "dot", "ivf", watch=lambda *step: told.append(step))
+    index.save(tmp_path / "i", lambda *step: told.append(step))
+    assert list(dict.fromkeys(what for what, _, _ in told)) == [
+        "checking the features",
+        "measuring the features",
+        "hashing the features",
+        "learning from a sample",
+        "filling the index",
+        "writing the index",
+    ]
+    assert all(0 <= done <= total for _, done, total in told)
+    assert ("filling the index", 600, 600) in told
+    told.clear()
+    SearchIndex.load(tmp_path / "i", p.gallery, watch=lambda *step: told.append(step))
+    size = (tmp_path / "i").stat().st_size
+    assert told[-1] == ("checking the features", 600, 600)
+    assert size - 1000 < max(done for what, done, _ in told if what == "checking the index") < size
 
 
 def test_a_full_disk_leaves_the_old_index(p, tmp_path, monkeypatch):

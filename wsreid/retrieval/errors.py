@@ -34,5 +34,9 @@ class NonFiniteFeaturesError(FeatureError):
         return type(self), self._arguments
 
 
+class OtherFeaturesError(FeatureError):
+    """An index was made from other features than those it is to be used with."""
+
+
 class NoMatchError(FeatureError):
     """No query has a single valid match, so there is nothing to measure."""

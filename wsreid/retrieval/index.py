@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ from torch import Tensor
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.best import Lists, Scores, sorted_exactly
 from wsreid.retrieval.checks import check_features, check_finite, check_similarity
+from wsreid.retrieval.errors import OtherFeaturesError
 from wsreid.retrieval.exact_search import nearest
 from wsreid.retrieval.faiss_library import GPU_LIMIT, load_faiss, on_gpu, to_gpu
 from wsreid.retrieval.faiss_topk import as_reported, recall_of
@@ -23,7 +25,8 @@ from wsreid.retrieval.index_build import as_float32, empty_index, fill_index
 from wsreid.retrieval.index_file import IndexFacts, read_index, write_index
 from wsreid.retrieval.junk import Ints
 from wsreid.retrieval.search_rows import gallery_rows, query_rows, squared_norms
-from wsreid.retrieval.search_settings import GPU_CODES, SearchSettings, search_settings
+from wsreid.retrieval.search_settings import EF, GPU_CODES, SearchSettings, search_settings
+from wsreid.retrieval.watch import Watch, WatchedTable, unwatched
 
 
 class SearchIndex:
@@ -66,6 +69,7 @@ class SearchIndex:
         *,
         memory_mb: int = 512,
         rows: Ints | None = None,
+        watch: Watch = unwatched,
     ) -> Self:
         """Makes an index.
 
@@ -78,6 +82,7 @@ class SearchIndex:
             memory_mb: Working memory, features and the index itself aside: 2 bytes a number of the gallery for `ivf`
                 and `hnsw`, `m` bytes an image for `pq`.
             rows: The gallery rows to hold, `(n,)`, ascending; None = all. Such a part cannot be saved.
+            watch: Is told how far the work is.
 
         Returns:
             The index.
@@ -89,11 +94,11 @@ class SearchIndex:
         check_similarity(metric)
         settings, memory = search_settings(settings), memory_mb * 2**20
         table = _table(gallery, "gallery", device)
-        check_finite(table, "gallery", memory=memory)
+        check_finite(WatchedTable(table, "checking the features", watch), "gallery", memory=memory)
         held = np.arange(table.rows) if rows is None else rows
-        scaled = gallery_rows(table, metric, memory=memory)
+        scaled = gallery_rows(WatchedTable(table, "measuring the features", watch), metric, memory=memory)
         facts = IndexFacts(
-            features=feature_hash(table) if rows is None else "",
+            features=feature_hash(WatchedTable(table, "hashing the features", watch)) if rows is None else "",
             rows=table.rows,
             width=table.width,
             metric=metric,
@@ -106,6 +111,8 @@ class SearchIndex:
         if settings.kind != "exact":
             made._index = empty_index(settings, len(held), table.width, metric, seed)
             made._enter_gpu(len(held))
+            scaled = replace(scaled, table=WatchedTable(table, "filling the index", watch))
+            watch("learning from a sample", 0, 0)
             fill_index(made._index, scaled, held, settings, seed, memory)
         return made
 
@@ -117,14 +124,18 @@ class SearchIndex:
         device: torch.device | str | None = None,
         *,
         memory_mb: int = 512,
+        effort: SearchSettings | None = None,
+        watch: Watch = unwatched,
     ) -> Self:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote; on the CPU the file is mapped into memory, not loaded.
 
         Args:
             path: The file.
             gallery: `(G, D)`, the features it was made from: its hash must be theirs. None = go without exact scores.
             device: Where to compute; None = where the gallery is.
             memory_mb: Working memory of searches.
+            effort: Settings whose `nprobe`, `ef` and `refine` take the place of those that it was saved with.
+            watch: Is told how far the work is.
 
         Returns:
             The index.
@@ -134,23 +145,30 @@ class SearchIndex:
             ConfigError: FAISS or the GPU is missing, or an exact index comes without its gallery.
         """
         path = Path(path)
-        facts, index = read_index(path)
+        facts, index = read_index(path, watch)
         if gallery is None and index is None:
             raise ConfigError(f"{path}: an exact index is its gallery. Give the features too.")
         table = None if gallery is None else _table(gallery, "gallery", device)
         if table is not None:
-            _require_same(facts, table, str(path))
+            _require_same(facts, WatchedTable(table, "checking the features", watch), str(path))
+        if effort is not None:
+            chosen = replace(facts.settings, nprobe=effort.nprobe, ef=effort.ef, refine=effort.refine)
+            facts = replace(facts, settings=chosen)
+            if chosen.kind in ("ivf", "pq"):
+                assert index is not None
+                index.nprobe = min(chosen.probes(facts.rows), GPU_LIMIT)
         where = torch.device(device or "cpu") if table is None else table.device
         made = cls(facts, table, index, device=where, memory=memory_mb * 2**20)
         if index is not None:
             made._enter_gpu(facts.rows)
         return made
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], watch: Watch = unwatched) -> None:
         """Writes one file: the index, the hash of the features it was made from, metric, settings, FAISS' version.
 
         Args:
             path: The file; it appears whole or not at all.
+            watch: Is told that it is being written.
 
         Raises:
             FeatureError: It cannot be written.
@@ -162,7 +180,7 @@ class SearchIndex:
         index = self._index
         if self._resources is not None:
             index = load_faiss().index_gpu_to_cpu(index)
-        write_index(Path(path), self.facts, index)
+        write_index(Path(path), self.facts, index, watch)
 
     def search(self, query: Features | FeatureTable, k: int) -> tuple[Scores, Lists]:
         """Finds gallery images.
@@ -270,7 +288,7 @@ class SearchIndex:
         asked = query_rows(query, self.facts.scale, self.facts.metric)
         if self.facts.settings.kind == "hnsw":
             # not by search(params=...): faiss.contrib.torch_utils, where a program uses it, takes that argument away
-            ef = max(self.facts.settings.ef or 128, n)
+            ef = max(self.facts.settings.ef or EF, n)
             load_faiss().ParameterSpace().set_index_parameter(self._index, "efSearch", ef)
         lists = np.empty((query.rows, n), dtype=np.int64)
         scores = np.empty((query.rows, n), dtype=np.float32)
@@ -322,13 +340,13 @@ def _table(features: Features | FeatureTable, side: str, device: torch.device | 
 def _require_same(facts: IndexFacts, gallery: FeatureTable, name: str) -> None:
     shape = (gallery.rows, gallery.width)
     if shape != (facts.rows, facts.width):
-        raise FeatureError(
+        raise OtherFeaturesError(
             f"{name} was made from {facts.rows} x {facts.width} features, the gallery is {shape[0]} x {shape[1]}. "
             "Give the features that it was made from, or build it again."
         )
     content = feature_hash(gallery)
     if content != facts.features:
-        raise FeatureError(
+        raise OtherFeaturesError(
             f"{name} was made from other features (hash {facts.features[:12]}, the gallery's is {content[:12]}). "
             "Give those, or build it again."
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from wsreid.errors import ConfigError
 
 Kind = Literal["exact", "ivf", "pq", "hnsw"]
 GPU_KINDS = ("ivf", "pq")  # FAISS has no HNSW on the GPU
 GPU_CODES = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # code lengths that FAISS knows on the GPU
+EF: Final = 128  # candidates of a search in hnsw where none are named
 
 
 @dataclass(frozen=True)
