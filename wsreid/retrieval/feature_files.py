@@ -65,7 +65,7 @@ def read_features(path: str | Path, meta: str | Path | None = None) -> FeatureFi
 
     Args:
         path: The file or folder.
-        meta: CSV file with columns pid[, camera][, row], line i for feature i; its columns come before those of the
+        meta: CSV file with columns `pid`[, `camera`, `row`], line i for feature i; its columns come before those of the
             file. Beside FILE.npy, FILE.csv is taken if none is named.
 
     Returns:
