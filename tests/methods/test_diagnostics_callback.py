@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from wsreid.data.batch import Truth
-from wsreid.errors import ConfigError
+from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels
 from wsreid.methods import BagCE
 from wsreid.methods.diagnostics import ALL, LabelDiagnostics
@@ -147,8 +147,8 @@ def test_a_skipped_batch_leaves_no_label(tmp_path):
     callback = DiagnosticsCallback()
     fitted(tmp_path, callback, Served([batch_of(0), replace(one, member=one.member + 900)]))
     assert (callback.result[ALL].n_bags, callback.result[ALL].n_images) == (4, 16)
-    fitted(tmp_path, callback, Served([one]))
-    assert callback.result == {ALL: LabelDiagnostics()}
+    with pytest.raises(WsreidError, match="nothing was trained"):
+        fitted(tmp_path, callback, Served([one]))
 
 
 def test_images_without_candidates_or_label(tmp_path):

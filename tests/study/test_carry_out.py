@@ -147,7 +147,7 @@ def test_a_run_that_is_alive_is_waited_for_and_recorded(runs):
 def test_a_run_that_is_alive_and_dies_is_carried_out(runs):
     process = held(runs[0], 1)
     assert [outcome.problem for outcome in outcomes(runs[:1])] == [None]
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert (runs[0].folder / "new").exists()
 
 

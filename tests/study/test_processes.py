@@ -30,7 +30,7 @@ def test_a_failure_does_not_stop_the_others(job):
 
 
 def test_no_more_than_asked_for_run_at_once(job, tmp_path):
-    code = "import pathlib, time; p = pathlib.Path({!r}); p.touch(); time.sleep(.3); "
+    code = "import pathlib, time; p = pathlib.Path({!r}); p.touch(); time.sleep(1); "
     code += "print(len(list(p.parent.iterdir()))); p.unlink()"
     there = tmp_path / "there"
     there.mkdir()
