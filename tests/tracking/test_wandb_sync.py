@@ -23,6 +23,7 @@ def test_an_offline_run_is_sent_later(tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "wandb", "sync", str(folder)],
             env={**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0" * 40},
+            cwd=tmp_path,  # where it leaves its logs
             capture_output=True,
             text=True,
             timeout=120,

@@ -207,22 +207,15 @@ class GuardedWandbLogger(WandbLogger):
         except Exception as error:  # noqa: BLE001  # as in `_guard`
             self._give_up(error)
             self._let_go()
-        if not self._failed and run.settings.mode == "offline":
-            self._check(Path(run.settings.sync_file))
+        else:
+            file = Path(run.settings.sync_file)
+            if run.settings.mode == "offline" and not _ends(file) and not self._failed:
+                log.warning("W&B could not write all of this run to %s: was the disk full?", file)
         self._failed = True
 
     def finish_after(self, problem: type[BaseException] | None, *_: object) -> None:
         """Ends the W&B run as failed where an error ended the command; to be pushed on an exit stack."""
         self.finish(exit_code=0 if problem is None else 1)
-
-    def _check(self, file: Path) -> None:
-        """Says so where W&B's process could not write all: of a full disk it tells no one."""
-        patience = time.monotonic() + _FLUSHED_S
-        while not is_whole(file):
-            if time.monotonic() > patience:
-                log.warning("W&B could not write all of this run to %s: was the disk full?", file)
-                return
-            time.sleep(0.02)
 
     def _start(self) -> None:
         import wandb
@@ -298,3 +291,13 @@ class GuardedWandbLogger(WandbLogger):
 
         with contextlib.suppress(Exception):
             wandb.teardown()
+
+
+def _ends(file: Path) -> bool:
+    """Whether W&B's process wrote all of a run; of a full disk it tells no one."""
+    patience = time.monotonic() + _FLUSHED_S
+    while not is_whole(file):
+        if time.monotonic() > patience:
+            return False
+        time.sleep(0.02)
+    return True
