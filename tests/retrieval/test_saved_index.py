@@ -96,6 +96,20 @@ def test_of_other_features_it_is_made_anew_and_says_so(change, why, p, path, cou
     assert saved_index(change(p.gallery), path, "cosine", IVF).made is None
 
 
+def test_features_are_checked_before_an_index_is_made_of_them(p, path):
+    def broken():
+        raise FeatureError("a shard is damaged")
+
+    for settings in (IVF, SearchSettings()):
+        with pytest.raises(FeatureError, match="a shard is damaged"):
+            saved_index(p.gallery, path, "cosine", settings, check=broken)
+    assert not path.exists()
+    saved_index(p.gallery, path, "cosine", IVF)
+    assert saved_index(p.gallery, path, "cosine", IVF, check=broken).made is None
+    with pytest.raises(FeatureError, match="a shard is damaged"):
+        saved_index(p.gallery + 1, path, "cosine", IVF, check=broken)
+
+
 def test_with_other_settings_it_is_made_anew(p, path):
     saved_index(p.gallery, path, "cosine", IVF)
     assert saved_index(p.gallery, path, "cosine", replace(IVF, nlist=8)).made == "it was made with other settings"

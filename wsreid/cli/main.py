@@ -27,6 +27,7 @@ OTHERS = {
     "stats": "Compare data sets: a table and figures.",
     "show-bags": "Draw training images by bag, and query/match pairs.",
     "report": "Show runs beside each other in one HTML file.",
+    "search": "Find the gallery images that look like an image, in a saved index.",
     "compare": "Compare runs: a table with intervals and a paired test.",
     "study": "Compare methods over seeds and bags: resumable runs, a table, curves.",
 }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from wsreid.errors import FeatureError
 from wsreid.retrieval.errors import OtherFeaturesError
@@ -54,6 +57,7 @@ def saved_index(
     metric: Metric,
     settings: SearchSettings,
     *,
+    check: Callable[[], None] = lambda: None,
     memory_mb: int = 512,
     watch: Watch = unwatched,
 ) -> SavedIndex:
@@ -64,6 +68,8 @@ def saved_index(
         path: The index's file; its recall lies beside it. Not looked at for exact search.
         metric: The similarity.
         settings: The kind and size. Other `nprobe`, `ef` and `refine` than those it was saved with need no new index.
+        check: Is called before an index is made, to find out whether the features are what was once written: those of
+            an index that is loaded are, by their hash.
         memory_mb: Working memory, the index aside.
         watch: Is told how far the work is.
 
@@ -75,7 +81,10 @@ def saved_index(
         ConfigError: The settings do not fit, or FAISS is missing.
     """
     if settings.kind == "exact":
-        index = SearchIndex.build(gallery, metric, settings, memory_mb=memory_mb, watch=watch)
+        check()
+        # all rows, but by name: an index that is not saved needs no hash
+        rows = np.arange(gallery.shape[0])
+        index = SearchIndex.build(gallery, metric, settings, memory_mb=memory_mb, rows=rows, watch=watch)
         return SavedIndex(index, None, None, None)
     try:
         made = _other(path, gallery.shape, metric, settings)
@@ -87,6 +96,7 @@ def saved_index(
         raise FeatureError(f"{error} Remove {path}, and it is made anew.") from error
     if made is not None:
         _check_room(path, gallery.shape, settings)
+        check()
         index = SearchIndex.build(gallery, metric, settings, memory_mb=memory_mb, watch=watch)
         index.save(path, watch)
     recall = saved_recall(index, path, memory_mb=memory_mb, watch=watch)
