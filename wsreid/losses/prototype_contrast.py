@@ -51,7 +51,7 @@ def prototype_contrast_loss(
         own = prototypes[candidates.clamp(min=0)].to(unit.dtype)  # (C, D) -> (N, L, D)
         counts = ((own != 0).any(2) | ~valid).all(1) & valid.any(1)  # (N, L, D) -> (N,)
         inside = torch.einsum("nd,nld->nl", unit, own) / temperature  # (N, L)
-        parts = prototypes.split(chunk)  # (C, D) -> of (c, D)
+        parts = torch.split(prototypes, chunk)  # (C, D) -> of (c, D)
         if len(parts) == 1:
             total = _log_sum(unit, parts[0], temperature)  # (N,)
         else:

@@ -1,59 +1,34 @@
-"""Checks of a method's options: a number out of its range is refused by name, also one that is no number at all."""
+"""Checks of a method's options: a number out of its range is refused by name, also one that is no number at all.
+
+Each takes options as `name=value` and raises ConfigError for the first that is out of range.
+"""
+
+from collections.abc import Callable, Mapping
 
 from wsreid.errors import ConfigError
 
 
 def not_negative(**options: float) -> None:
-    """Refuses options below 0.
-
-    Args:
-        options: Value by name.
-
-    Raises:
-        ConfigError: Which one.
-    """
-    for name, value in options.items():
-        if not value >= 0:  # nan is not
-            raise ConfigError(f"{name} must not be negative, got {value}")
+    """Refuses options below 0."""
+    _check(options, lambda value: value >= 0, "must not be negative")
 
 
 def above_zero(**options: float) -> None:
-    """Refuses options that are not above 0.
-
-    Args:
-        options: Value by name.
-
-    Raises:
-        ConfigError: Which one.
-    """
-    for name, value in options.items():
-        if not value > 0:
-            raise ConfigError(f"{name} must be above 0, got {value}")
+    """Refuses options that are not above 0."""
+    _check(options, lambda value: value > 0, "must be above 0")
 
 
 def at_least_one(**options: int) -> None:
-    """Refuses numbers of things below 1.
-
-    Args:
-        options: Value by name.
-
-    Raises:
-        ConfigError: Which one.
-    """
-    for name, value in options.items():
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+    """Refuses numbers of things below 1."""
+    _check(options, lambda value: value >= 1, "must be at least 1")
 
 
 def below_one(**options: float) -> None:
-    """Refuses options outside of [0, 1): shares that must leave something.
+    """Refuses options outside of [0, 1): shares that must leave something."""
+    _check(options, lambda value: 0 <= value < 1, "must be in [0, 1)")
 
-    Args:
-        options: Value by name.
 
-    Raises:
-        ConfigError: Which one.
-    """
+def _check(options: Mapping[str, float], right: Callable[[float], bool], otherwise: str) -> None:
     for name, value in options.items():
-        if not 0 <= value < 1:
-            raise ConfigError(f"{name} must be in [0, 1), got {value}")
+        if not right(value):  # no comparison holds for nan
+            raise ConfigError(f"{name} {otherwise}, got {value}")
