@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.retrieval import evaluate
+from wsreid.retrieval import evaluate, read_features
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
 CPU = torch.device("cpu")
@@ -168,3 +168,49 @@ def test_the_cpu_benchmark_measures_ours_and_the_floor(load, capsys):
     assert all(row["ratio"] > 0 and 0 <= row["rechecked"] <= 1 for row in compared)
     assert sum("times_faster" in row for row in result["rows"]) == 1
     assert sum(str(row["size"]).startswith("file") for row in result["rows"]) == 2
+
+
+def test_the_search_benchmark_times_an_answer_from_a_saved_index(load, capsys):
+    module = load("search")
+    result = module.main(["--tiny", "--index", "ivf", "hnsw", "exact"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    assert (result["rows"], result["width"], result["queries"]) == (1600, 32, 5)
+    ivf, hnsw, exact = result["indices"]
+    assert [row["index"] for row in result["indices"]] == ["ivf", "hnsw", "exact"]
+    for row in (ivf, hnsw):
+        assert 0 < row["load s"] < row["make s"]
+        assert 0 < row["answer s"] <= row["slowest s"]
+        assert row["file MB"] > 0.1
+        assert 0.5 < row["recall@10 of queries"] <= 1
+        assert 0.5 < row["recall@10 of gallery images"] <= 1
+    assert exact["recall@10 of queries"] == 1
+    assert (exact["file MB"], exact["recall@10 of gallery images"]) == (0, None)
+    assert result["left out"] == []
+
+
+def test_the_search_benchmark_names_what_does_not_fit(load, capsys, monkeypatch):
+    module = load("search")
+    monkeypatch.setattr(module, "PROBE", 200)
+    result = module.main(["--tiny", "--index", "hnsw", "--limit_s", "0"])
+    assert [(row["index"], "the limit is 0" in row["why"]) for row in result["left out"]] == [("hnsw", True)]
+    monkeypatch.setattr(module, "free_memory", lambda: 2**30)
+    result = module.main(["--tiny", "--index", "ivf"])
+    assert result["left out"] == [{"index": "ivf", "why": "needs 1.5 GiB, 1.0 are free"}]
+    assert result["indices"] == []
+
+
+def test_the_search_benchmarks_gallery_has_its_queries_matches(load, tmp_path, monkeypatch):
+    module = load("search")
+    monkeypatch.setattr(module, "CHUNK", 7)  # several chunks, the last one shorter
+    query = module.make_gallery(tmp_path / "g.npy", rows=320, width=64, similarity=0.5, queries=4)
+    found = read_features(tmp_path / "g.npy")
+    assert found.features.shape == (320, 64)
+    assert np.array_equal(np.bincount(found.pid), np.full(20, 16))
+    chosen = np.linspace(0, 19, 4).round()
+    own = np.array(
+        [
+            (q @ np.asarray(found.features, np.float32)[found.pid == pid].T).mean()
+            for q, pid in zip(query, chosen, strict=True)
+        ]
+    )
+    assert own == pytest.approx(0.5, abs=0.25)
