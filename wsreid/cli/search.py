@@ -92,9 +92,10 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         doing = "loading"
 
         def watch(what: str, done: int, total: int) -> None:
-            nonlocal doing
+            nonlocal doing, task
             if what != doing:
-                bars.reset(task, description=what, total=total or None)
+                bars.remove_task(task)  # a task that has had a total cannot lose it
+                task = bars.add_task(what, total=total or None)
                 doing = what
             bars.update(task, completed=done, total=total or None)
 
