@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from wsreid.cli.search_options import parse
+from wsreid.cli.search_options import SearchOptions, parse
 from wsreid.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,11 +51,26 @@ def run(args: list[str]) -> Finished:
         SystemExit: Help was asked for, and is shown.
     """
     options = parse(args)
+    with _bar() as watch:  # about what follows too, which takes seconds
+        found, picture = _found(options, watch)
+    from wsreid.cli.search_report import show, write_json
+
+    show(found)
+    if options.json is not None:
+        write_json(options.json, found)
+    for written in (picture, options.json):
+        if written is not None:
+            print(f"Written: {written}")
+    return Finished(found, picture)
+
+
+def _found(options: SearchOptions, watch: Callable[[str, int, int], None]) -> tuple[Searched, Path]:
+    """What was found, and the picture of it, once it is known that all of it can be written."""
     # late: these load torch, Lightning, FAISS and matplotlib, and `--help` needs none of them
     from wsreid.cli.evaluation_file import check_place
     from wsreid.cli.quiet import quiet
     from wsreid.cli.search_images import asked_images
-    from wsreid.cli.search_report import check_json, show, write_json
+    from wsreid.cli.search_report import check_json
     from wsreid.cli.search_tasks import draw, search
 
     asked = asked_images(options.image)
@@ -68,18 +83,12 @@ def run(args: list[str]) -> Finished:
                 raise ConfigError(f"{option} {path}: this is an image that is searched for. Name another file.")
     if options.json is not None:
         check_json(options.json)
-    with quiet(), _bar() as watch:
+    with quiet():
         found = search(options, asked, watch)
         watch("drawing", 0, 0)
         found = draw(found, picture)
     found.saved.index.close()
-    show(found)
-    if options.json is not None:
-        write_json(options.json, found)
-    for written in (picture, options.json):
-        if written is not None:
-            print(f"Written: {written}")
-    return Finished(found, picture)
+    return found, picture
 
 
 @contextlib.contextmanager
