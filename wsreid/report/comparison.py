@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from wsreid.report.chart import Chart, Choice, NamedRun, figure, lines, look, plain
 from wsreid.report.named_runs import experiment_key
-from wsreid.tracking.compared_runs import ComparedGroup, ComparedRuns, ComparedTable, OverSeeds
+from wsreid.tracking.compared_runs import ComparedGroup, ComparedRuns, ComparedTable
 from wsreid.tracking.comparison_table import definition, differences, left_out, terms_line, title
+from wsreid.tracking.over_seeds import OverSeeds
 from wsreid.tracking.pooled_bootstrap import Difference, Spread
 
 _FIGURES: Final = {

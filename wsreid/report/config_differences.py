@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from wsreid.tracking.flat_options import flat_options
 
 ABSENT = "(absent)"
 # Where a run is recorded and which files it was put together from is no part of the experiment.
@@ -33,17 +34,7 @@ def config_differences(configs: Sequence[Mapping[str, object]]) -> list[Differen
     Returns:
         The options that differ, by name; none for fewer than two configurations.
     """
-    flat = [dict(_flat(config, "")) for config in configs]
+    flat = [dict(flat_options(config)) for config in configs]
     keys = sorted({key for each in flat for key in each if key.partition(".")[0] not in _LEFT_OUT})
     found = [Difference(key, tuple(each.get(key, ABSENT) for each in flat)) for key in keys]
     return [each for each in found if len(set(each.values)) > 1]
-
-
-def _flat(value: object, key: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, Mapping):
-        yield key, value if isinstance(value, str) else json.dumps(value, default=str)
-        return
-    for name, inner in value.items():
-        # a class is given as `--model BagCE --model.lr 0.1`: its two keys are no part of the option's name
-        within = key if name in ("class_path", "init_args") and key else f"{key}.{name}".removeprefix(".")
-        yield from _flat(inner, within)

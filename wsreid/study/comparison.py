@@ -9,22 +9,10 @@ from dataclasses import dataclass
 from wsreid.study.plan import PlannedRun
 from wsreid.study.records import Key, RunRecord
 from wsreid.study.study_file import Study
+from wsreid.tracking.over_seeds import OverSeeds
 from wsreid.tracking.pooled_bootstrap import Spread, difference, interval
 
 REFINE = ("refine_raw", "refine_per_bag", "refine_over_set")
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """A number over the seeds.
-
-    Attributes:
-        mean: Its mean.
-        deviation: Its sample standard deviation; None with one seed.
-    """
-
-    mean: float
-    deviation: float | None
 
 
 @dataclass(frozen=True)

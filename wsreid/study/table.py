@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from wsreid.study.comparison import REFINE, Comparison, Line, OverSeeds
+from wsreid.study.comparison import REFINE, Comparison, Line
 from wsreid.study.records import NUMBERS, csv_text
 from wsreid.study.study_file import Study
+from wsreid.tracking.over_seeds import OverSeeds
 from wsreid.tracking.pooled_bootstrap import DRAWS, LEVEL, Spread
 
 NONE = "n/a"

@@ -12,22 +12,10 @@ from wsreid.tracking.comparison_notes import table_notes
 from wsreid.tracking.experiment_hash import config_hash
 from wsreid.tracking.experiment_label import experiment_labels
 from wsreid.tracking.identity_sums import IdentitySums
+from wsreid.tracking.over_seeds import OverSeeds
 from wsreid.tracking.pooled_bootstrap import Difference, Spread, difference, interval
 from wsreid.tracking.recorded_run import RecordedRun, find_runs, read_run
 from wsreid.tracking.scored_run import NOT_KNOWN, ScoredRun, scored_run
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """A number over the seeds.
-
-    Attributes:
-        mean: Its mean.
-        deviation: Its sample standard deviation; None with one seed.
-    """
-
-    mean: float
-    deviation: float | None
 
 
 @dataclass(frozen=True)

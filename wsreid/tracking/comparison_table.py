@@ -11,7 +11,8 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from wsreid.tracking.compared_runs import ComparedGroup, ComparedRuns, ComparedTable, OverSeeds
+from wsreid.tracking.compared_runs import ComparedGroup, ComparedRuns, ComparedTable
+from wsreid.tracking.over_seeds import OverSeeds
 from wsreid.tracking.pooled_bootstrap import DRAWS, LEVEL, SEED, Difference, Spread
 from wsreid.tracking.result_table import REFINE_KINDS
 from wsreid.tracking.scored_run import PERCENTAGES

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wsreid.tracking.experiment_hash import config_hash, experiment_options
+from wsreid.tracking.flat_options import flat_options
 
 _MOST: Final = 3  # options in a label
 
@@ -22,7 +22,7 @@ def experiment_labels(methods: Sequence[str], configs: Sequence[Mapping[str, obj
         The method alone where it is there once; else the method with the options by which those of this method differ,
         or, where these are many, with the hash of the configuration.
     """
-    flat = [dict(_flat(experiment_options(config), "")) for config in configs]
+    flat = [dict(flat_options(experiment_options(config))) for config in configs]
     labels = []
     for at, method in enumerate(methods):
         same = [each for each, name in zip(flat, methods, strict=True) if name == method]
@@ -44,13 +44,3 @@ def experiment_labels(methods: Sequence[str], configs: Sequence[Mapping[str, obj
 def _short(key: str, keys: Sequence[str]) -> str:
     last = key.rpartition(".")[2]
     return last if sum(each.rpartition(".")[2] == last for each in keys) == 1 else key
-
-
-def _flat(value: object, key: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, Mapping):
-        yield key, value if isinstance(value, str) else json.dumps(value, default=str)
-        return
-    for name, inner in value.items():
-        # a class is given as `--model DGL --model.lr 0.1`: its two keys are no part of the option's name
-        within = key if name in ("class_path", "init_args") and key else f"{key}.{name}".removeprefix(".")
-        yield from _flat(inner, within)
