@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from wsreid.study.plan import PlannedRun
-
-_LOCK, _OWNER = ".lock", "owner.json"  # of wsreid.tracking's run folder, which a light command does not load
+from wsreid.tracking.run_folder import LOCK_FILE, RunFolder
 
 
 def claim(run: PlannedRun) -> FileLock | None:
@@ -32,7 +30,7 @@ def claim(run: PlannedRun) -> FileLock | None:
 def at_work(run: PlannedRun) -> str:
     """Who is at work on a run, in words; empty = nobody."""
     if _runs(run.folder):
-        return f"{run.name} still runs ({_owner(run.folder)})"
+        return f"{run.name} still runs ({RunFolder(run.folder).owner()})"
     if not run.claim_file.is_file():
         return ""
     lock = _taken(run.claim_file)
@@ -52,18 +50,10 @@ def _taken(path: Path) -> FileLock | None:
 
 
 def _runs(folder: Path) -> bool:
-    if not (folder / _LOCK).is_file():
+    if not (folder / LOCK_FILE).is_file():
         return False
-    lock = _taken(folder / _LOCK)
+    lock = _taken(folder / LOCK_FILE)
     if lock is None:
         return True
     lock.release()
     return False
-
-
-def _owner(folder: Path) -> str:
-    try:
-        owner = json.loads((folder / _OWNER).read_text(encoding="utf-8"))
-        return f"pid {owner['pid']} on {owner['host']}, started {owner['start']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "owner unknown"
