@@ -15,6 +15,7 @@ from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.seeding import stream
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels, candidate_softmax, most_probable
+from wsreid.methods.denormals import flushed_denormals
 from wsreid.methods.ema import Follower
 from wsreid.methods.epoch_pass import EmbeddedRows, embed_training_rows
 from wsreid.methods.member_table import MemberTable
@@ -328,8 +329,9 @@ class Method(RemembersBags):
         optimizer_closure: Callable[[], object] | None = None,
     ) -> None:
         """Takes the step, and does what belongs to it: here, so that a checkpoint of any moment has both."""
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self.after_step()
+        with flushed_denormals():
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+            self.after_step()
 
     def after_step(self) -> None:
         """What follows each step of the optimiser: the follower follows. A method may add to it."""
