@@ -23,7 +23,8 @@ from wsreid.retrieval.distance_ranks import counts_of_distances
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.junk import same_identity_pairs
 from wsreid.retrieval.metrics import query_figures
-from wsreid.retrieval.rerank import KReciprocal, rerank_distances, reranked_distances
+from wsreid.retrieval.rerank import rerank_distances, reranked_distances
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.floating]]
 Ids = np.ndarray[tuple[int], np.dtype[np.int64]]

@@ -13,8 +13,8 @@ from wsreid.cli.evaluate_options import _READ_BY
 from wsreid.errors import ConfigError, FeatureError, WsreidError
 from wsreid.retrieval import RetrievalResult, evaluate, summary
 from wsreid.retrieval.errors import NonFiniteFeaturesError
-from wsreid.retrieval.expansion import QueryExpansion
-from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.expansion_settings import QueryExpansion
+from wsreid.retrieval.rerank_settings import KReciprocal
 from wsreid.retrieval.search_settings import SearchSettings
 from wsreid.retrieval.verification import verify
 

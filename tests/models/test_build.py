@@ -3,7 +3,7 @@ import timm
 import torch
 
 from wsreid.errors import ConfigError, WeightsError
-from wsreid.models import build, build_network
+from wsreid.models import build_network, timm_build
 from wsreid.models.mgn import MGN
 from wsreid.models.osnet import OSNet
 from wsreid.models.timm_net import TimmNet
@@ -13,7 +13,7 @@ IMAGES = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def small_mgn(monkeypatch):
-    monkeypatch.setattr(build, "_MGN_BODY", "resnet26")
+    monkeypatch.setattr(timm_build, "_MGN_BODY", "resnet26")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_mgn_stands_on_resnet50(monkeypatch):
         asked.append(name)
         return timm.create_model("resnet26", num_classes=0)
 
-    monkeypatch.setattr(build, "create_body", body)
+    monkeypatch.setattr(timm_build, "create_body", body)
     build_network("mgn")
     assert asked == ["resnet50"]
 

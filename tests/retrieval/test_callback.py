@@ -9,8 +9,8 @@ from lightning.pytorch.loggers import CSVLogger
 from wsreid.errors import ConfigError, DataError
 from wsreid.retrieval import NoMatchError, NonFiniteFeaturesError, RetrievalResult, evaluate
 from wsreid.retrieval.callback import RetrievalCallback
-from wsreid.retrieval.expansion import QueryExpansion
-from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.expansion_settings import QueryExpansion
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 from .ddp import Data, Model, trainer
 from .problems import make_problem

@@ -8,7 +8,7 @@ import pytest
 from wsreid.retrieval import evaluate
 from wsreid.retrieval.callback import RetrievalCallback
 from wsreid.retrieval.group import Alone
-from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 from . import jobs
 from .ddp import Data, Model, trainer

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.expansion import QueryExpansion, expanded_queries
+from wsreid.retrieval.expansion import expanded_queries
+from wsreid.retrieval.expansion_settings import QueryExpansion
 from wsreid.retrieval.features import FeatureTable
 
 from .oracle import scores

@@ -13,7 +13,8 @@ from wsreid.retrieval.distance_ranks import counts_of_distances
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.junk import same_identity_pairs
 from wsreid.retrieval.metrics import query_figures
-from wsreid.retrieval.rerank import KReciprocal, memory_needed, rerank_distances, reranked_distances
+from wsreid.retrieval.rerank import memory_needed, rerank_distances, reranked_distances
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 from .oracle import SHARE, naive_figures, scores
 from .problems import KINDS, make_problem

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from wsreid.errors import ConfigError
-from wsreid.retrieval.evaluate import Ties
-from wsreid.retrieval.expansion import QueryExpansion
-from wsreid.retrieval.features import Metric
+from wsreid.retrieval.expansion_settings import QueryExpansion
 from wsreid.retrieval.protocols import protocol_named
-from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.rerank_settings import KReciprocal
 from wsreid.retrieval.search_settings import Kind, SearchSettings
 
+Metric = Literal["cosine", "dot", "euclidean"]  # these two as in wsreid.retrieval, which loads torch to say them
+Ties = Literal["mid", "optimistic", "pessimistic"]
 ProtocolName = Literal["market1501", "sysu30k", "msmt17", "cuhk03_classic", "cuhk03_np", "none"]
 _READ_BY: Mapping[str, tuple[Kind, ...]] = {  # the kinds of index that a setting has an effect on
     **dict.fromkeys(("nlist", "nprobe", "gpu", "temp_memory_mb"), ("ivf", "pq")),

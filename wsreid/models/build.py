@@ -1,23 +1,13 @@
 """A backbone's name and its options in, an embedding network out."""
 
-import difflib
-from typing import Final, cast, get_args
-
-import timm
-from torch import nn
+from typing import get_args
 
 from wsreid.errors import ConfigError
-from wsreid.models.mgn import MGN
 from wsreid.models.neck import Neck
 from wsreid.models.network import EmbeddingNet
 from wsreid.models.osnet import OSNET_WIDTHS, OSNet
 from wsreid.models.pooling import Pooling
-from wsreid.models.timm_body import classifier_names, create_body, is_timm_name
-from wsreid.models.timm_net import TimmNet
 from wsreid.models.weights import NETWORK_PREFIX, is_run_checkpoint, load_weights
-
-MGN_NAME: Final = "mgn"
-_MGN_BODY: Final = "resnet50"
 
 
 def build_network(
@@ -61,14 +51,9 @@ def build_network(
         return network
     if backbone in OSNET_WIDTHS:
         return _build_osnet(backbone, weights, pretrained, last_stride, pooling, neck)
-    if backbone == MGN_NAME:
-        return _build_mgn(weights, pretrained, last_stride, pooling, neck)
-    if not is_timm_name(backbone):
-        raise ConfigError(f"unknown backbone {backbone!r}; {_nearest(backbone)}")
-    body = create_body(backbone, pretrained=pretrained, last_stride=last_stride)
-    if weights is not None:
-        load_weights(cast("nn.Module", body), weights, classifiers=classifier_names(body))
-    return TimmNet(body, backbone, pooling, neck)
+    from wsreid.models import timm_build  # late: timm takes seconds to load, and `--help` and OSNet do without
+
+    return timm_build.build_timm(backbone, weights, pretrained, last_stride, pooling, neck)
 
 
 def _build_osnet(
@@ -82,21 +67,3 @@ def _build_osnet(
     if weights is not None:
         load_weights(network, weights, fresh=("neck", "pooling"))
     return network
-
-
-def _build_mgn(weights: str | None, pretrained: bool, last_stride: int, pooling: Pooling, neck: Neck) -> MGN:
-    if last_stride != 1:
-        raise ConfigError("MGN's branches define their own last strides (2, 1, 1): leave last_stride at 1")
-    if neck != "bnneck":
-        raise ConfigError("MGN's reductions end in batch norm and ReLU and are its neck: leave neck at bnneck")
-    body = create_body(_MGN_BODY, pretrained=pretrained)
-    if weights is not None:
-        load_weights(cast("nn.Module", body), weights, classifiers=classifier_names(body))
-    return MGN(cast("nn.Module", body), pooling)
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, [*OSNET_WIDTHS, MGN_NAME, *timm.list_models()], n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known are {', '.join(OSNET_WIDTHS)}, {MGN_NAME} and the names of timm.list_models()"

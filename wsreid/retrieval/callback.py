@@ -15,12 +15,12 @@ from torch import Tensor
 from wsreid.errors import ConfigError, DataError
 from wsreid.retrieval.errors import NoMatchError, NonFiniteFeaturesError
 from wsreid.retrieval.evaluate import Ties, evaluate
-from wsreid.retrieval.expansion import QueryExpansion
+from wsreid.retrieval.expansion_settings import QueryExpansion
 from wsreid.retrieval.features import Metric
 from wsreid.retrieval.group import Alone, Ranks, together
 from wsreid.retrieval.outputs import SIDES, Sides, StepOutputs, share
 from wsreid.retrieval.protocols import Protocol, protocol_named
-from wsreid.retrieval.rerank import KReciprocal
+from wsreid.retrieval.rerank_settings import KReciprocal
 from wsreid.retrieval.result import RetrievalResult
 from wsreid.retrieval.search_settings import SearchSettings, search_settings
 from wsreid.retrieval.summary import summary

@@ -24,8 +24,8 @@ from wsreid.retrieval.search_settings import SearchSettings, search_settings
 from wsreid.retrieval.shot_ranks import shot_ranks
 
 if TYPE_CHECKING:
-    from wsreid.retrieval.expansion import QueryExpansion
-    from wsreid.retrieval.rerank import KReciprocal
+    from wsreid.retrieval.expansion_settings import QueryExpansion
+    from wsreid.retrieval.rerank_settings import KReciprocal
 
 logger = logging.getLogger(__name__)
 

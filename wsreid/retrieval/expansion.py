@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from wsreid.errors import ConfigError
 from wsreid.retrieval.distances import Distances
+from wsreid.retrieval.expansion_settings import QueryExpansion
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.neighbours import nearest
 from wsreid.retrieval.scores import scaled_rows
 from wsreid.retrieval.stacked import StackedTable
-
-
-@dataclass(frozen=True)
-class QueryExpansion:
-    """Settings of alpha query expansion (Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human
-    Annotation", TPAMI 2018).
-
-    q' = q + sum over its k nearest gallery images of max(cos(q, g), 0)^alpha g, all normalised, and normalised again.
-    It looks at the gallery's test images, without their labels: say so beside the figures.
-
-    Attributes:
-        k: Gallery images taken up; 0 = none, which leaves the queries as they are.
-        alpha: Power of the similarity; 0 = the plain mean.
-    """  # noqa: D205
-
-    k: int = 10
-    alpha: float = 3.0
-
-    def __post_init__(self) -> None:
-        if self.k < 0:
-            raise ConfigError(f"QueryExpansion: k={self.k}: expected at least 0.")
-        if not 0 <= self.alpha < float("inf"):
-            raise ConfigError(f"QueryExpansion: alpha={self.alpha}: expected a finite number, at least 0.")
 
 
 def expanded_queries(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from wsreid.retrieval.free_memory import free_memory
 from wsreid.retrieval.jaccard import shared_weight
 from wsreid.retrieval.neighbours import nearest
 from wsreid.retrieval.reciprocal import expanded_sets, mean_of_nearest, weights
+from wsreid.retrieval.rerank_settings import KReciprocal
 from wsreid.retrieval.stacked import StackedTable
 
 if TYPE_CHECKING:
@@ -25,38 +25,6 @@ if TYPE_CHECKING:
 Floats32 = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Blocks = Iterator[tuple[int, int, Floats32]]
-
-
-@dataclass(frozen=True)
-class KReciprocal:
-    """Settings of k-reciprocal re-ranking (Zhong et al., "Re-ranking Person Re-identification with k-reciprocal
-    Encoding", CVPR 2017).
-
-    d* = (1 - lam) d_J + lam d, with d the squared Euclidean distance over its row maximum, and d_J the Jaccard
-    distance of the neighbourhoods in the graph of queries and gallery. It looks at all queries and the whole gallery
-    at once: a query's figures depend on the other queries.
-
-    Attributes:
-        k1: Size of the neighbourhood.
-        k2: Rows in the mean of neighbourhoods, the image itself among them; 1 = no mean.
-        lam: Weight of the distance itself, 0 to 1.
-        top: Only the union of the queries' first `top` gallery images joins the graph; to all others d_J = 1. None =
-            the whole gallery.
-        memory_mb: What the graph and the working arrays may take; None = what the machine has free.
-    """  # noqa: D205
-
-    k1: int = 20
-    k2: int = 6
-    lam: float = 0.3
-    top: int | None = None
-    memory_mb: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("k1", self.k1), ("k2", self.k2), ("top", self.top), ("memory_mb", self.memory_mb)):
-            if value is not None and value < 1:
-                raise ConfigError(f"KReciprocal: {name}={value}: expected at least 1.")
-        if not 0 <= self.lam <= 1:
-            raise ConfigError(f"KReciprocal: lam={self.lam}: expected 0 to 1.")
 
 
 def memory_needed(n_query: int, n_gallery: int, width: int, settings: KReciprocal) -> int:

@@ -13,7 +13,8 @@ from wsreid.retrieval.features import Metric
 from wsreid.retrieval.inputs import Inputs
 from wsreid.retrieval.junk import UNKNOWN, Pairs
 from wsreid.retrieval.metrics import Floats
-from wsreid.retrieval.rerank import KReciprocal, reranked_distances
+from wsreid.retrieval.rerank import reranked_distances
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 
 def reranked_ranks(
