@@ -13,6 +13,7 @@ from rich.console import Console
 
 from wsreid.cli.bags_options import BagsOptions, check_given, parse
 from wsreid.cli.bags_report import Description, about, show
+from wsreid.cli.bar import bar
 from wsreid.cli.evaluation_file import check_place
 from wsreid.cli.manifest_argument import open_manifest
 from wsreid.data.bag_draft import BagDraft
@@ -74,7 +75,8 @@ def run(args: list[str]) -> MadeBags:
     console = Console()
     console = console if console.is_terminal else Console(width=100)
     if options.bag_file is None:
-        bags = make_bags(manifest, options.bags, rows, label_file=label_file)
+        with bar("making bags"):
+            bags = make_bags(manifest, options.bags, rows, label_file=label_file)
         if options.bags.protocol == "sysu":
             how = f"by {label_file}" if label_file else "sliding windows: there is no bag_level_label.json"
             console.print(f"sysu: {how}.", highlight=False, markup=False, soft_wrap=True)
@@ -88,7 +90,8 @@ def run(args: list[str]) -> MadeBags:
     found = None
     if options.describe:
         held_out = None if options.bag_file is not None else len(np.unique(manifest.pid[held]))
-        found = _describe(manifest, bags, rows, options.epochs, held_out)
+        with bar("describing the bags"):
+            found = _describe(manifest, bags, rows, options.epochs, held_out)
         show(found, console)
         if options.json is not None:
             _write_json(options.json, about(found))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser
 
+from wsreid.cli.bar import bar
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError, DataError
 
@@ -54,7 +55,8 @@ def run(args: list[str]) -> Compared:
     from wsreid.tracking.compared_runs import compare_folders
     from wsreid.tracking.comparison_table import csv_table, json_table, left_out, markdown
 
-    found = compare_folders(options.runs, options.baseline)
+    with bar("comparing"):
+        found = compare_folders(options.runs, options.baseline)
     if not found.tables:
         reasons = "\n".join(f"  {line}" for line in left_out(found))
         raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wsreid.cli.bar import bar
 from wsreid.cli.evaluate_options import EvaluateOptions
 from wsreid.cli.evaluation_file import check_output, check_place, write_evaluation
 from wsreid.cli.evaluation_report import Scored, about, show
@@ -21,6 +22,7 @@ from wsreid.retrieval.junk import UNKNOWN, Ints
 from wsreid.retrieval.lost_queries import lost_queries
 from wsreid.retrieval.protocols import protocol_named
 from wsreid.retrieval.verification import verify
+from wsreid.retrieval.watching import begin, watched_by
 from wsreid.tracking.result_table import ResultRow
 
 
@@ -68,11 +70,12 @@ def evaluate_files(options: EvaluateOptions) -> Evaluation:
         if options.save.resolve() == output.resolve():
             raise ConfigError(f"--save {options.save}: the figures (--output) go into this file. Name another.")
     device = _device(options.device)
-    query = read_features(options.query, options.query_meta)
-    gallery = read_features(options.gallery, options.gallery_meta)
-    for file in (query, gallery):
-        file.check()
-    scored = score(options, query, gallery, device)
+    with bar("reading") as watch, watched_by(watch):
+        query = read_features(options.query, options.query_meta)
+        gallery = read_features(options.gallery, options.gallery_meta)
+        for file in (query, gallery):
+            file.check()
+        scored = score(options, query, gallery, device)
     if options.save is not None:
         try:
             scored.result.save(options.save)
@@ -124,6 +127,7 @@ def score(options: EvaluateOptions, query: FeatureFile, gallery: FeatureFile, de
         )
         verification = None
         if options.verification:
+            begin("verifying", 0)
             verification = verify(
                 query.features,
                 gallery.features,

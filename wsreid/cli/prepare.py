@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wsreid.cli.bar import bar
 from wsreid.cli.evaluation_file import check_place
 from wsreid.cli.typo import class_options, explain, option_names
 from wsreid.data.manifest import Manifest, write_manifest
@@ -93,9 +94,11 @@ def run(args: list[str]) -> PreparedSet:
     source, root, out = _parse(name, args[1:])
     source.require_root(root)
     _check_out(out, root)
-    records = source.index(root)
+    with bar("indexing"):
+        records = source.index(root)
     variant = source.variant
-    write_manifest(out, records, source=source.name, root=source.image_root(root))
+    with bar("writing the manifest"):
+        write_manifest(out, records, source=source.name, root=source.image_root(root))
     counts, published = counted(records), expected(name, variant)
     more = differences(name, counts, variant) if name in _COMPARED_HERE else []
     prepared = PreparedSet(

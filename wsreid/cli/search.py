@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
+from wsreid.cli.bar import bar
 from wsreid.cli.search_options import SearchOptions, parse
 from wsreid.errors import ConfigError
 
@@ -51,7 +48,7 @@ def run(args: list[str]) -> Finished:
         SystemExit: Help was asked for, and is shown.
     """
     options = parse(args)
-    with _bar() as watch:  # about what follows too, which takes seconds
+    with bar("loading") as watch:  # about what follows too, which takes seconds
         found, picture = _found(options, watch)
     from wsreid.cli.search_report import show, write_json
 
@@ -89,23 +86,3 @@ def _found(options: SearchOptions, watch: Callable[[str, int, int], None]) -> tu
         found = draw(found, picture)
     found.saved.index.close()
     return found, picture
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for what is being done, in a terminal alone."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("loading", total=None)
-        doing = "loading"
-
-        def watch(what: str, done: int, total: int) -> None:
-            nonlocal doing, task
-            if what != doing:
-                bars.remove_task(task)  # a task that has had a total cannot lose it
-                task = bars.add_task(what, total=total or None)
-                doing = what
-            bars.update(task, completed=done, total=total or None)
-
-        yield watch

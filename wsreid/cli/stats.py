@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from wsreid.cli.bar import bar
 from wsreid.cli.manifest_argument import check_folder, open_manifest
 from wsreid.cli.typo import explain, option_names
 from wsreid.data.bags import Bags
@@ -70,8 +71,10 @@ def run(args: list[str]) -> Statistics:
     if out is not None:
         check_folder(out, "--out", manifests)
     bag_files = [Bags.open(path, "Name another bag file.") for path in options.bags]
-    lines = compared(measured_statistics(manifest) for manifest in manifests)
-    files = [] if out is None else _write(out, lines, [_sizes(bags, manifests, lines) for bags in bag_files])
+    with bar("measuring") as watch:
+        lines = compared(measured_statistics(manifest) for manifest in manifests)
+        watch("drawing", 0, 0)
+        files = [] if out is None else _write(out, lines, [_sizes(bags, manifests, lines) for bags in bag_files])
     _print(kind, lines)
     console = Console(stderr=True)
     for line in _said(out, files, bag_files):

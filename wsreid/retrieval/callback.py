@@ -24,6 +24,7 @@ from wsreid.retrieval.rerank_settings import KReciprocal
 from wsreid.retrieval.result import RetrievalResult
 from wsreid.retrieval.search_settings import SearchSettings, search_settings
 from wsreid.retrieval.summary import summary
+from wsreid.retrieval.watching import LogLines, watched_by
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +188,8 @@ class RetrievalCallback(pl.Callback):
                 )
         device = pl_module.device if pl_module.device.type == "cuda" else torch.device("cpu")
         try:
-            result = self._evaluate(trainer, sides, device)
+            with watched_by(LogLines()):
+                result = self._evaluate(trainer, sides, device)
         except NoMatchError as error:
             if not limited(trainer, stage):
                 raise

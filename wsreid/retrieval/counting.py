@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -18,6 +18,7 @@ from wsreid.retrieval.scores import in_threads
 from wsreid.retrieval.scratch import Scratch
 from wsreid.retrieval.thresholds import Thresholds
 from wsreid.retrieval.tiles import Tile, read_tile
+from wsreid.retrieval.watching import begin
 
 IN_BLOCK = {"cpu": 1024, "cpu_dense": 512, "other": 1024}  # queries that meet a tile at once
 NARROW, BROAD = 2016, 8064  # columns of a tile on the CPU, whose scores then stay in the cache
@@ -99,6 +100,7 @@ def count_better(
     workers = min(workers, max(1, -(-gallery.rows // columns)))
     compared = int(known.sum())
     totals: list[Counts] = []
+    step = begin("ranking", -(-query.rows // held) * -(-gallery.rows // columns))
     with full_float32(device):
         for first in range(0, query.rows, held):
             last = min(first + held, query.rows)
@@ -113,7 +115,7 @@ def count_better(
                 )
                 for start in starts
             ]
-            found = _count(blocks, gallery, known, scored, columns, workers, memory // workers)
+            found = _count(blocks, gallery, known, scored, columns, workers, memory // workers, step)
             for block, placings in zip(blocks, zip(*found, strict=True), strict=True):
                 totals.append(_block_counts(block, placings, compared))
     return Counts(
@@ -133,6 +135,7 @@ def _count(
     columns: int,
     workers: int,
     memory: int,
+    step: Callable[[], None],
 ) -> list[list[Placing]]:
     """Lets each thread place every `workers`-th tile: for each thread what it found, block by block."""
     failed = Event()
@@ -151,6 +154,7 @@ def _count(
                 raise NonFiniteTileError
             for placing in wanted:
                 placing.add(tile)
+            step()
         for placing in placings:
             placing.doubts.settle()
 

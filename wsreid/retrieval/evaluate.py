@@ -22,6 +22,7 @@ from wsreid.retrieval.ranking import exact_ranks
 from wsreid.retrieval.result import RetrievalResult
 from wsreid.retrieval.search_settings import SearchSettings, search_settings
 from wsreid.retrieval.shot_ranks import shot_ranks
+from wsreid.retrieval.watching import begin
 
 if TYPE_CHECKING:
     from wsreid.retrieval.expansion_settings import QueryExpansion
@@ -122,6 +123,7 @@ def evaluate(
 
         check_finite(given.query, "query", memory=memory)
         check_finite(given.gallery, "gallery", memory=memory)
+        begin("expanding the queries", 0)
         features = expanded_queries(given.query, given.gallery, expand, metric=metric, memory=memory)
         given = replace(given, query=FeatureTable(features, given.query.device))
         definition["expand"] = f"alpha query expansion, k={expand.k}, alpha={expand.alpha}"
@@ -129,6 +131,7 @@ def evaluate(
     if rerank is not None:
         from wsreid.retrieval.reranked import reranked_ranks
 
+        begin("re-ranking", 0)
         ranks, n_tied, lists = reranked_ranks(
             given, pairs, rerank, metric=metric, share=share, topk=topk, memory=memory
         )
@@ -146,6 +149,7 @@ def evaluate(
         if topk is not None:
             from wsreid.retrieval.lists import named_lists
 
+            begin("listing the best", 0)
             lists, definition["lists"] = named_lists(
                 given, pairs, topk, metric=metric, settings=search, memory=memory, group=group
             )
