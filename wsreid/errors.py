@@ -2,7 +2,13 @@
 
 
 class WsreidError(Exception):
-    """Base of every error that is the user's to mend; the CLI prints its text alone, without a stack trace."""
+    """Base of every error that is the user's to mend; the CLI prints its text alone, without a stack trace.
+
+    Attributes:
+        code: The process's exit code.
+    """
+
+    code: int = 2
 
 
 class DataError(WsreidError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import Logger
 
 from wsreid.cli.fit_clock import FitClock
+from wsreid.cli.last_checkpoint import CheckpointSettings, LastCheckpoint
+from wsreid.cli.random_state import RandomState
+from wsreid.cli.stop_signals import StopSignals
 from wsreid.errors import ConfigError
 from wsreid.tracking import (
     CSVLogger,
@@ -32,7 +36,9 @@ from wsreid.tracking import (
     config_hash,
     run_of_checkpoint,
 )
+from wsreid.tracking.checkpoint_file import previous_of, torn, whole_checkpoint
 
+_log = logging.getLogger(__name__)
 RUNS = Path("runs")
 MONITOR = "val/mAP_step"
 NETWORK_OPTIONS = ("backbone", "last_stride", "pooling", "neck")
@@ -74,6 +80,11 @@ def choose_run(command: str, config: Mapping[str, Any]) -> tuple[RunFolder, Path
     named = ckpt_path in ("last", "best")
     run = chosen or _default_run("fit" if named else command, config)
     path = run.checkpoints / f"{ckpt_path}.ckpt" if named else Path(ckpt_path)
+    if command == "fit" and ckpt_path == "last":
+        path = whole_checkpoint(path)
+        if not path.is_file() and run.broken_off():
+            _log.warning("%s holds a run that ended before its first checkpoint: it begins anew", run.path)
+            return run, None
     if not path.is_file():
         raise ConfigError(f"--ckpt_path {ckpt_path}: there is no {path}. Name the run with --run DIR, or a file.")
     if not named and chosen is None:
@@ -126,9 +137,9 @@ def read_checkpoint(path: Path, model: Mapping[str, Any]) -> CheckpointFacts:
         hparams = content["hyper_parameters"]
         num_ids = int(hparams["num_ids"])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise ConfigError(
-            f"{path} is damaged, or no checkpoint of a run: it does not load with weights_only=True."
-        ) from error
+        raise _damaged(path, "it does not load with weights_only=True") from error
+    if fault := torn(path):
+        raise _damaged(path, fault)
     made_by = hparams.get("_class_path", method)
     if made_by.rpartition(".")[2] != method.rpartition(".")[2]:
         raise ConfigError(f"{path} holds a {made_by}, and the configuration says --model {method}.")
@@ -140,6 +151,12 @@ def read_checkpoint(path: Path, model: Mapping[str, Any]) -> CheckpointFacts:
                 f"Take the config.yaml of its run, or --model.{name} {hparams[name]}."
             )
     return CheckpointFacts(num_ids=num_ids)
+
+
+def _damaged(path: Path, why: str) -> ConfigError:
+    before = previous_of(path)
+    way_out = f" The checkpoint before it is there: --ckpt_path {before}" if before.is_file() else ""
+    return ConfigError(f"{path} is damaged, or no checkpoint of a run: {why}.{way_out}")
 
 
 def make_loggers(
@@ -168,9 +185,15 @@ def make_loggers(
     return [*loggers, *(logger for logger in given if isinstance(logger, Logger))]
 
 
-def make_callbacks(run: RunFolder, trainer: Any, wandb: WandbSettings) -> list[Callback]:  # noqa: ANN401  # jsonargparse has no types
+def make_callbacks(
+    run: RunFolder,
+    trainer: Any,  # noqa: ANN401  # jsonargparse has no types
+    wandb: WandbSettings,
+    checkpoint: CheckpointSettings,
+    signals: StopSignals,
+) -> list[Callback]:
     """Checkpoints, progress bar, clock, curve and W&B's pictures, as far as the options leave them on."""
-    callbacks: list[Callback] = [FitClock(), CutCurve()]
+    callbacks: list[Callback] = [FitClock(), CutCurve(), RandomState()]
     if wandb.mode != "disabled":
         callbacks.append(WandbCallback(wandb))
     given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
@@ -181,7 +204,7 @@ def make_callbacks(run: RunFolder, trainer: Any, wandb: WandbSettings) -> list[C
         common: dict[str, Any] = {"dirpath": str(run.checkpoints), "enable_version_counter": False}
         callbacks += [
             # not save_last: that writes beside another checkpoint of the same callback alone, or when training ends
-            ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **common),
+            LastCheckpoint(str(run.checkpoints), checkpoint, signals),
             ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", save_on_train_epoch_end=False, **common),
         ]
     return callbacks

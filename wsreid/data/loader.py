@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TypeVar
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -43,9 +45,11 @@ def batch_loader(
         worker_init_fn=init_worker,
         persistent_workers=persistent and workers > 0,
         pin_memory=pin_memory,
+        generator=torch.Generator(),  # iterating must not move the global one: a resume iterates anew
     )
 
 
 def init_worker(worker: int) -> None:
     """Leaves OpenCV one thread in each worker; called by the loader."""
     cv2.setNumThreads(0)  # the processes are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the step under way still needs its batch

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol, TypedDict
 
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wsreid.data.batch import BagBatch
@@ -108,6 +109,7 @@ class ResumableLoader(DataLoader[BagBatch]):
             worker_init_fn=init_worker,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
+            generator=torch.Generator(),  # iterating must not move the global one: a resume iterates anew
         )
         self.plans = plans
         self._drawn_with = dict(drawn_with or {})

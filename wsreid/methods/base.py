@@ -17,6 +17,7 @@ from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels, candidate_softmax, most_probable
 from wsreid.methods.denormals import flushed_denormals
 from wsreid.methods.ema import Follower
+from wsreid.methods.epoch_means import EpochMeans
 from wsreid.methods.epoch_pass import EmbeddedRows, embed_training_rows
 from wsreid.methods.member_table import MemberTable
 from wsreid.methods.optimisation import OptimizerFactory, SchedulerFactory, build_schedule, parameter_groups
@@ -122,6 +123,7 @@ class Method(RemembersBags):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self._skipped = self._trained = False
         self.latest_labels = None
+        self._means = EpochMeans()
         if self.needs.member_table:
             self.table = MemberTable()
 
@@ -295,9 +297,7 @@ class Method(RemembersBags):
             self._refuse(terms)
         size = len(batch)
         self.log("loss", loss.detach(), prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=size)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
-        for name, term in terms.items():
-            self.log(f"train/{name}", term.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        self._means.add({"train/loss": loss, **{f"train/{name}": term for name, term in terms.items()}}, size)
         return loss
 
     def _refuse(self, terms: dict[str, Tensor]) -> None:
@@ -313,13 +313,25 @@ class Method(RemembersBags):
             self.epoch_features(embed_training_rows(self, self.epoch_pass_limit))
 
     def on_train_epoch_end(self) -> None:
-        """Brings the processes' tables together; an epoch that had nothing to train on ends the run."""
+        """Logs the mean losses, brings the processes' tables together; an epoch without a step ends the run."""
+        for name, mean in self._means.taken(self.trainer).items():
+            self.log(name, mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
         super().on_train_epoch_end()
         if self._skipped and not self._trained:
             raise WsreidError(
                 "nothing was trained: each batch holds fewer than 2 images. Raise --data.bags_per_batch or "
                 "--data.images_per_bag, or make larger bags"
             )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the losses of an epoch under way."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["epoch_means"] = self._means.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them."""
+        super().on_load_checkpoint(checkpoint)
+        self._means.load_state_dict(checkpoint.get("epoch_means", {"sums": {}, "weights": {}}))
 
     def optimizer_step(
         self,

@@ -7,13 +7,14 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 METRICS_FILE = "metrics.csv"
+EPOCH_ROW = "epoch_row"  # in a checkpoint: the row of the epoch that it ends, which is logged after it
 _FIRST = ("epoch", "step")
 
 
@@ -116,6 +117,18 @@ class CSVLogger(Logger):
         return len(rows) - len(kept)
 
     @rank_zero_only
+    def add_missing(self, metrics: Mapping[str, float], step: int) -> None:
+        """Appends a row unless it is there: a kill may come between a checkpoint and the row of its epoch.
+
+        Args:
+            metrics: As for `log_metrics`.
+            step: The global step.
+        """
+        _, rows = read_metrics(self.path)
+        if not any(row.get("step") == str(step) and all(row.get(name) for name in metrics) for row in rows):
+            self.log_metrics(metrics, step)
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Closes the file; a later row opens it again."""
         self._close()
@@ -154,14 +167,45 @@ class CSVLogger(Logger):
 
 
 class CutCurve(pl.Callback):
-    """Cuts the rows that a resumed run will write again, once the resumed step is known."""
+    """Cuts the rows that a resumed run will write again, and adds the one that it would not, once the step is known."""
+
+    def __init__(self) -> None:
+        self._row: EpochRow | None = None
+        self._started = False
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keeps the row of the epoch that the checkpoint ends."""
+        self._row = checkpoint.get(EPOCH_ROW)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Cuts the curve of each `CSVLogger` at the restored step."""
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the step that Lightning logs with
+        self._started = True
+        self._mend(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same, where the checkpoint was the last one and nothing was trained."""
+        if not self._started:
+            self._mend(trainer)
+
+    def _mend(self, trainer: pl.Trainer) -> None:
+        loop = trainer.fit_loop.epoch_loop
+        # the step that Lightning logs with; it counts that of a checkpoint within an epoch later than here
+        step = loop._batches_that_stepped + (loop.restarting and loop.restarted_on_train_batch_end)
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 logger.cut_from(step)
+                if self._row is not None:
+                    logger.add_missing(self._row["metrics"], self._row["step"])
+        self._row = None
+
+
+class EpochRow(TypedDict):
+    """A row of the curve in a checkpoint."""
+
+    step: int
+    metrics: dict[str, float]
 
 
 def _number(value: object) -> str:

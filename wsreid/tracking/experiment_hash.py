@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 # What says where and how a run is recorded, or which of several seeds it is, but not which experiment it is.
-_NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit", "features")
+_NOT_HASHED = ("config", "run", "wandb", "ckpt_path", "seed_everything", "test_after_fit", "features", "checkpoint")
 
 
 def experiment_options(config: Mapping[str, object]) -> dict[str, object]:

@@ -46,6 +46,10 @@ class RunFolder:
         """Whether it holds anything but a lock."""
         return self.path.is_dir() and any(p.name not in (LOCK_FILE, OWNER_FILE) for p in self.path.iterdir())
 
+    def broken_off(self) -> bool:
+        """Whether it holds a run, or what a kill has left of one that had just begun."""
+        return (self.path / CONFIG_FILE).is_file() or (self.path / OWNER_FILE).is_file()
+
     @contextlib.contextmanager
     def claimed(self, *, new: bool) -> Iterator[None]:
         """Makes the folder and holds its lock, whose owner stands in owner.json. Only process 0 of a run does so.
@@ -100,7 +104,7 @@ class RunFolder:
         if (self.path / CONFIG_FILE).is_file():
             raise ConfigError(
                 f"The run folder {self.path} holds a run that ended before its first checkpoint. "
-                "Remove the folder, or choose another one with --run NEW"
+                "Begin it anew with --ckpt_path last, or choose another folder with --run NEW"
             )
         raise ConfigError(f"The folder {self.path} holds other files. Choose another one for the run: --run NEW")
 

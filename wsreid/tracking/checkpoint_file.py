@@ -1,0 +1,136 @@
+"""Checkpoints that are whole or not there, the one before kept beside the last."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from wsreid.errors import WsreidError
+
+_log = logging.getLogger(__name__)
+PREVIOUS = ".previous.ckpt"
+
+
+def previous_of(path: Path) -> Path:
+    """Where the checkpoint is kept that stood at `path` before the one that stands there now."""
+    return path.with_name(path.name.removesuffix(".ckpt") + PREVIOUS)
+
+
+def torn(path: Path) -> str:
+    """What is wrong with a checkpoint's bytes, by their lengths and checksums; empty = nothing.
+
+    Args:
+        path: The checkpoint, which exists.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        size = path.stat().st_size
+        return "it is empty" if size == 0 else f"it is cut short or damaged ({error}; {size} bytes)"
+    return "" if part is None else f"the checksum of its part {part} is wrong"
+
+
+def whole_checkpoint(path: Path) -> Path:
+    """The checkpoint to go on from: the named one, or the one before it with a warning.
+
+    Args:
+        path: The checkpoint of a run.
+
+    Returns:
+        `path` if it is whole, or if there is nothing better.
+    """
+    before = previous_of(path)
+    fault = torn(path) if path.is_file() else "it is missing"
+    if not fault or not before.is_file() or torn(before):
+        return path
+    _log.warning("%s cannot be used: %s. Going on from the checkpoint before it, %s", path, fault, before)
+    return before
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint under another name, brings it to the disk, and renames it.
+
+    The checkpoint that it takes the place of stays as `<name>.previous.ckpt`, for a disk that loses bytes of the last.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Any = None,  # noqa: ANN401  # Lightning's type
+    ) -> None:
+        """Writes a checkpoint.
+
+        Args:
+            checkpoint: What it holds.
+            path: Its file.
+            storage_options: None.
+
+        Raises:
+            WsreidError: It cannot be written; the checkpoints on the disk are as they were.
+        """
+        file = Path(path)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        temporary = file.with_name(f".{file.name}.part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as out:
+                out.write(content.getbuffer())
+                out.flush()
+                os.fsync(out.fileno())
+            _keep(file)
+            temporary.replace(file)
+            _sync_folder(file.parent)
+        except OSError as error:
+            _remove(temporary)
+            raise WsreidError(
+                f"the checkpoint {file} ({content.getbuffer().nbytes / 1e6:,.1f} MB) cannot be written: "
+                f"{error.strerror or error}. {_rest(file)}"
+            ) from error
+
+
+def _keep(file: Path) -> None:
+    """Gives the present checkpoint its second name; a kill at any time leaves it under one of the two."""
+    if not file.is_file():
+        return
+    link = file.with_name(f".{file.name}.link")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(file, link)
+    except OSError:  # a file system without hard links
+        file.replace(previous_of(file))
+    else:
+        link.replace(previous_of(file))
+
+
+def _rest(file: Path) -> str:
+    if not file.is_file():
+        return "Mend that and run the same command again with --ckpt_path last: it begins anew."
+    return "The checkpoint before it stays: mend that, then go on with the same command and --ckpt_path last."
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.debug("%s stays: %s", path, error)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Brings the renames to the disk, where the system lets a folder be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
