@@ -34,6 +34,11 @@ with open("calls", "a") as file:
 AP = {"good": 0.6, "bad": 0.2}
 
 
+@pytest.fixture(autouse=True)
+def _own_methods(monkeypatch):
+    monkeypatch.setenv("WSREID_ALLOW", "tests")
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The current folder, with a study whose runs take no time; `AP` by label says what they find, None = they fail."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsreid.data.image_header import read_header, sniff
-from wsreid.data.images import ImageLocation, UnreadableImage, read_image
+from wsreid.data.images import MAX_BYTES, ImageLocation, UnreadableImage, read_image
 from wsreid.errors import DataError
 
 
@@ -82,6 +82,15 @@ def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(UnreadableImage, match="max_pixels"):
         read_image(ImageLocation(tmp_path / "bomb.png"))
+
+
+@pytest.mark.parametrize("offset", [-1, 0])
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch, offset):
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)  # sparse: it takes no room on the disk
+    monkeypatch.setattr(os, "pread", lambda *_: pytest.fail("read"))
+    with pytest.raises(UnreadableImage, match=r"a\.png .*has 268435457 bytes, more than the 268435456"):
+        read_image(ImageLocation(tmp_path / "a.png", offset, MAX_BYTES + 1))
 
 
 @given(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.test_configs import EXPERIMENTS, TINY_RUN
+from wsreid import load_run
 from wsreid.cli import main
+from wsreid.errors import DataError
 from wsreid.tracking.csv_logger import read_metrics
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
@@ -24,5 +26,8 @@ def test_the_method_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cli = main(["fit", *config, *method, *data, *TINY_RUN])
     assert type(cli.model).__name__ == "RandomGuess"
     assert cli.model.weight == 0.5
+    with pytest.raises(DataError, match="--allow my_method"):  # somebody else's run may name any class
+        _ = load_run(tmp_path / "run").method
+    assert type(load_run(tmp_path / "run", allow=["my_method"]).method).__name__ == "RandomGuess"
     _, rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert any(float(row["train/guess"] or 0) > 0 for row in rows)

@@ -30,7 +30,7 @@ METHODS = {
 }
 OURS = ["python", "-m", "wsreid"]
 SHORTENED = "..."  # a line with it stands for several
-ELSEWHERE = "my_method."  # a method of the reader's: tests/docs/test_add_a_method.py runs it
+ELSEWHERE = "my_method"  # a method of the reader's: tests/docs/test_add_a_method.py runs it
 
 
 class Parsed(Exception):  # noqa: N818  # no error: the command line was taken, and nothing is to be run

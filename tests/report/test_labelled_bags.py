@@ -78,7 +78,8 @@ def test_what_cannot_be_labelled_is_told(copy_run, data, tmp_path):
 
 
 @pytest.mark.parametrize("class_path", ["no.such.Method", "collections.Counter"])
-def test_a_method_that_is_not_there_is_told(trained, data, class_path):
+def test_a_method_that_is_not_there_is_told(trained, data, class_path, monkeypatch):
+    monkeypatch.setenv("WSREID_ALLOW", "no,collections")
     run = read_run(trained)
     strange = RecordedRun(run.path, {**run.config, "model": {"class_path": class_path, "init_args": {}}}, run.results)
     with pytest.raises(DataError, match="no model can be made"):

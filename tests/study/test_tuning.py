@@ -15,6 +15,11 @@ SPACE = {"model.lr": (0.1, 0.2, 0.4), "model.w": (1, 2)}
 TUNE = Tune(trials=4, seed=100, metric="m", options={"trainer.max_epochs": 1})
 
 
+@pytest.fixture(autouse=True)
+def _own_methods(monkeypatch):
+    monkeypatch.setenv("WSREID_ALLOW", "tests")
+
+
 class Base:
     """Stands for `Method`."""
 

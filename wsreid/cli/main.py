@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from wsreid.class_paths import OPTION, granted, taken_out, typed_classes
 from wsreid.errors import ConfigError
 
 SUITE = {  # in wsreid/cli/suite.py: Lightning's
@@ -60,13 +61,18 @@ def main(args: list[str] | None = None) -> Finished:
         WsreidError: Something that the user can mend; its text is all that needs to be shown.
         SystemExit: Help was asked for, and is shown.
     """
-    words = list(sys.argv[1:] if args is None else args)
+    words, packages = taken_out(sys.argv[1:] if args is None else args)
     name = words[0] if words else ""
-    if name in OTHERS:
-        return cast(_Command, importlib.import_module(f"wsreid.cli.{name.replace('-', '_')}")).run(words[1:])
     if name in HELP:
         print(_help())
         raise SystemExit(0)
+    with granted(packages, typed_classes(words) if name in (*SUITE, "bags") else ()):
+        return _run(name, words)
+
+
+def _run(name: str, words: list[str]) -> Finished:
+    if name in OTHERS:
+        return cast(_Command, importlib.import_module(f"wsreid.cli.{name.replace('-', '_')}")).run(words[1:])
     if name not in SUITE and not name.startswith("-"):
         from wsreid.cli.typo import no_command
 
@@ -87,5 +93,6 @@ def _help() -> str:
             *lines,
             "",
             "Options of a command: python -m wsreid COMMAND --help",
+            f"Of all commands: {OPTION} PACKAGE, let configuration files name classes of a package of yours.",
         ]
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from wsreid.class_paths import allowing
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.study.plan import PlannedRun
 
@@ -62,7 +63,7 @@ def _problems(lines: list[list[str]]) -> list[str | None]:
                     found.append(str(error))
             raise Parsed
 
-    with contextlib.suppress(Parsed), contextlib.ExitStack() as stack:
+    with contextlib.suppress(Parsed), contextlib.ExitStack() as stack, allowing():
         Parser(stack, lines[0])
     return found
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentParser
 
+from wsreid.class_paths import denied, refused
+
 _UNKNOWN = (
     re.compile(r"Option '(?P<key>[^']+)' is not accepted"),
     re.compile(r"does not accept option '(?P<key>[^']+)'"),
@@ -74,6 +76,8 @@ def explain(
     if found := _NO_COMMAND.search(message):
         choices = re.findall(r"\w+", found["known"])
         return no_command(found["name"], choices)
+    if name := denied(message):
+        return _where(given, lambda g: g.value == name, "") + refused(name)
     for pattern in _UNKNOWN:
         if found := pattern.search(message):
             return _unknown(found["key"], given, set(names))

@@ -19,6 +19,10 @@ MAX_PIXELS: Final = 50_000_000
 """Larger images are refused before they are decoded: a few bytes can announce gigabytes."""
 
 
+MAX_BYTES: Final = 1 << 28
+"""Larger files are refused before they are read; an uncompressed image of `MAX_PIXELS` pixels is smaller."""
+
+
 class UnreadableImage(DataError):  # noqa: N818 - named for what the user sees
     """An image that is missing, damaged, too large, or none at all."""
 
@@ -78,7 +82,8 @@ def read_image(location: ImageLocation, max_pixels: int = MAX_PIXELS) -> NDArray
 def _read_bytes(location: ImageLocation) -> bytes:
     try:
         if location.offset < 0:
-            return _read_file(location.path)
+            return _read_file(location)
+        _check_size(location, location.size)
         data = read_range(location.path, location.offset, location.size)
     except IsNoFileError as error:
         raise _unreadable(location, "is no regular file") from error
@@ -91,12 +96,19 @@ def _read_bytes(location: ImageLocation) -> bytes:
     return data
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(location: ImageLocation) -> bytes:
     # Opening a pipe would wait for its writer forever, so the kind of file is asked first.
-    if not stat.S_ISREG(path.stat().st_mode):
+    state = location.path.stat()
+    if not stat.S_ISREG(state.st_mode):
         raise IsNoFileError
-    with path.open("rb", buffering=0) as file:
+    _check_size(location, state.st_size)
+    with location.path.open("rb", buffering=0) as file:
         return file.read()
+
+
+def _check_size(location: ImageLocation, size: int) -> None:
+    if size > MAX_BYTES:
+        raise _unreadable(location, f"has {size} bytes, more than the {MAX_BYTES} that an image may have")
 
 
 def _unreadable(location: ImageLocation, reason: str) -> UnreadableImage:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsreid.class_paths import UNTYPED
 from wsreid.study.records import read_json, write_text
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -141,6 +142,7 @@ def tail(log: Path, lines: int = 12) -> str:
 def _start(job: Job, threads: int) -> _Running:
     job.log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+    environment[UNTYPED] = "1"  # a class path on the command's line comes from the study's file
     with job.log.open("ab") as log:
         log.write(f"$ {shlex.join(job.command)}\n".encode())
         log.flush()

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from wsreid.class_paths import is_allowed, refused
 from wsreid.errors import ConfigError
 from wsreid.study.options import Options, merged
 from wsreid.study.plan import PlannedRun, planned_run
@@ -172,6 +173,8 @@ def best_trials(
 
 def _class(entry: MethodEntry) -> type:
     module, _, name = entry.class_path.rpartition(".")
+    if module and not is_allowed(entry.class_path):
+        raise ConfigError(f"{entry.config}: {refused(entry.class_path)}")
     try:
         cls = getattr(import_module(module or "wsreid.methods"), name)
     except (ImportError, AttributeError) as error:

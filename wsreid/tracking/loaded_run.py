@@ -16,6 +16,7 @@ import torch
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
+from wsreid.class_paths import allowing, denied, refused
 from wsreid.data.bags import Bags
 from wsreid.data.batch import BagBatch
 from wsreid.data.datamodule import BagDataModule
@@ -44,13 +45,22 @@ class LoadedRun:
         checkpoint: The checkpoint's file.
         root: Where the data set is now; None = where it was.
         device: Where the network computes.
+        allow: Packages, besides the suite's own, that its configuration may name classes of.
     """
 
-    def __init__(self, recorded: RecordedRun, checkpoint: Path, root: Path | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        recorded: RecordedRun,
+        checkpoint: Path,
+        root: Path | None,
+        device: torch.device,
+        allow: Sequence[str] = (),
+    ) -> None:
         self.recorded = recorded
         self.checkpoint = checkpoint
         self.device = device
         self._root = root
+        self._allow = tuple(allow)
 
     def __repr__(self) -> str:
         return f"LoadedRun({self.path}, {self.recorded.method}, {self.checkpoint.name})"
@@ -98,7 +108,8 @@ class LoadedRun:
         config = copy.deepcopy(dict(self.config["data"]))
         if self._root is not None:
             config["init_args"]["root"] = str(self._root)
-        data = _instance(BagDataModule, "data", config, {}, self.path)
+        with allowing(self._allow):
+            data = _instance(BagDataModule, "data", config, {}, self.path)
         data.run_seed = self.recorded.seed
         self._check_hash("data", data.manifest.hash)
         return data
@@ -125,7 +136,8 @@ class LoadedRun:
         config = copy.deepcopy(dict(self.config["model"]))
         # The checkpoint replaces the weights that the run started from, whose file may be gone.
         config["init_args"] |= {"weights": None, "pretrained": False}
-        method = _instance(Method, "model", config, {"num_ids": content["hyper_parameters"]["num_ids"]}, self.path)
+        with allowing(self._allow):
+            method = _instance(Method, "model", config, {"num_ids": content["hyper_parameters"]["num_ids"]}, self.path)
         try:
             method.load_state_dict(content["state_dict"])
         except RuntimeError as error:
@@ -202,6 +214,7 @@ def load_run(
     checkpoint: str | os.PathLike[str] = "last",
     root: str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
+    allow: Sequence[str] = (),
 ) -> LoadedRun:
     """Opens a run folder.
 
@@ -210,6 +223,7 @@ def load_run(
         checkpoint: Name of a checkpoint in its folder `checkpoints`, such as `last` or `best`, or a file.
         root: Where the data set is now; None = where it was when the run learned from it.
         device: Where the network computes.
+        allow: Packages whose classes its configuration may name besides the suite's own: importing one runs its code.
 
     Returns:
         The run: `config`, `metrics`, `diagnostics`, `result`, `data`, `bags`, `method`, `embed(images)`.
@@ -220,7 +234,7 @@ def load_run(
     recorded = read_run(Path(path))
     file = RunFolder(recorded.path).checkpoints / f"{checkpoint}.ckpt"
     where = file if file.is_file() or not Path(checkpoint).is_file() else Path(checkpoint)
-    return LoadedRun(recorded, where, None if root is None else Path(root), torch.device(device))
+    return LoadedRun(recorded, where, None if root is None else Path(root), torch.device(device), allow)
 
 
 def _image(given: Image | str | os.PathLike[str]) -> Image:
@@ -252,6 +266,9 @@ def _instance(kind: type[_Kind], name: str, config: dict[str, Any], more: dict[s
     except (argparse.ArgumentError, ImportError, TypeError, ValueError) as error:
         if isinstance(error, WsreidError):
             raise
+        if refusal := denied(str(error)):
+            more = "In Python: load_run(..., allow=[...])."
+            raise DataError(f"{run / CONFIG_FILE}: {refused(refusal)} {more}") from error
         told = " ".join(str(error).split())
         raise DataError(
             f"{run / CONFIG_FILE}: no {name} can be made of it ({told[:300]}). It is of another version of wsreid, or "
