@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from jsonargparse import set_parsing_settings
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from wsreid.cli.closing import close_fit, close_test, remembered
+from wsreid.cli.last_checkpoint import CheckpointSettings
 from wsreid.cli.predict_shards import begin_predict, close_predict, holds_prediction
 from wsreid.cli.quiet import quiet
 from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
 from wsreid.cli.save_config import RunConfigCallback
+from wsreid.cli.stop_signals import Stopped, StopSignals
 from wsreid.cli.typo import class_options, explain, option_names, subclasses
 from wsreid.cli.user_errors import user_error
 from wsreid.data.datamodule import BagDataModule
@@ -35,6 +40,7 @@ from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.retrieval.callback import RetrievalCallback
 from wsreid.retrieval.shard_writer import ShardSettings
 from wsreid.tracking import GuardedWandbLogger, RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
+from wsreid.tracking.checkpoint_file import CheckpointFiles
 
 # Lightning lets any option of a configuration name a file of options on a server; ours are files on the disk.
 set_parsing_settings(config_read_mode_fsspec_enabled=False)
@@ -46,6 +52,7 @@ TRAINER_DEFAULTS: dict[str, object] = {
     "log_every_n_steps": 1,  # what a method logs by step is for looking at; the loss is logged by epoch
     "enable_autolog_hparams": False,  # W&B gets the whole resolved configuration instead
 }
+_GO_ON = "What the run folder holds is whole: the same command with --ckpt_path last goes on from its last checkpoint."
 DATA_DEFAULT = {"class_path": "wsreid.data.datamodule.BagDataModule"}
 
 
@@ -59,10 +66,12 @@ class SuiteCLI(LightningCLI):
     Args:
         stack: What is entered here is left when the command ends: the run folder's lock, W&B.
         args: The command line.
+        signals: Those that came while the command runs.
     """
 
-    def __init__(self, stack: contextlib.ExitStack, args: list[str]) -> None:
+    def __init__(self, stack: contextlib.ExitStack, args: list[str], signals: StopSignals) -> None:
         self.stack = stack
+        self.signals = signals
         self.args = args
         self.results: list[ResultRow] = []
         self.checkpoint = CheckpointFacts()
@@ -102,6 +111,7 @@ class SuiteCLI(LightningCLI):
         )
         parser.add_class_arguments(WandbSettings, "wandb")
         parser.add_class_arguments(ShardSettings, "features")
+        parser.add_class_arguments(CheckpointSettings, "checkpoint")
         parser.add_lightning_class_args(RetrievalCallback, "retrieval")
         parser.add_lightning_class_args(LabelRefineCallback, "label_refine")
         parser.add_lightning_class_args(DiagnosticsCallback, "diagnostics")
@@ -134,10 +144,11 @@ class SuiteCLI(LightningCLI):
         config = self.config[self.subcommand]
         command = str(self.subcommand)
         self.run_folder, path = choose_run(command, self.config_dump)
-        resumes = path is not None or (command == "predict" and holds_prediction(self.run_folder.path))
+        asks = config.get("ckpt_path") is not None  # a fit may begin anew in the folder that it asked to go on in
+        resumes = asks or (command == "predict" and holds_prediction(self.run_folder.path))
         self.stack.enter_context(self.run_folder.claimed(new=not resumes))
+        config["ckpt_path"] = None if path is None else str(path)
         if path is not None:
-            config["ckpt_path"] = str(path)
             facts = read_checkpoint(path, self.config_dump["model"])
             self.checkpoint = CheckpointFacts() if command == "fit" else facts
         config["run"] = self.run_folder.path
@@ -153,9 +164,13 @@ class SuiteCLI(LightningCLI):
         for logger in loggers:
             if isinstance(logger, GuardedWandbLogger):
                 self.stack.push(logger.finish_after)
-        self.trainer_defaults["callbacks"] = make_callbacks(self.run_folder, init.trainer, init.wandb)
+        callbacks = make_callbacks(self.run_folder, init.trainer, init.wandb, init.checkpoint, self.signals)
+        self.trainer_defaults["callbacks"] = callbacks
         try:
-            return super().instantiate_trainer(default_root_dir=str(self.run_folder.path), logger=loggers, **kwargs)
+            trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder.path), logger=loggers, **kwargs)
+            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else it is the user's, or the strategy's
+                trainer.strategy.checkpoint_io = CheckpointFiles()
+            return trainer
         except (ValueError, TypeError, MisconfigurationException) as error:
             raise ConfigError(f"trainer: {error}") from error
 
@@ -174,6 +189,9 @@ class SuiteCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Tests the last checkpoint and the untrained network, and prints the table."""
+        self.signals.waits = False
+        if self.signals.asked is not None:
+            raise Stopped(self.signals.asked, "The training has ended: --ckpt_path last goes on with the test.")
         if self.config_init[self.subcommand].test_after_fit and not self.trainer.interrupted:
             self.results = close_fit(self)
 
@@ -202,12 +220,21 @@ def run(args: list[str]) -> SuiteCLI:
     Raises:
         WsreidError: Something that the user can mend; its text is all that needs to be shown.
     """
-    with quiet(), contextlib.ExitStack() as stack:
+    signals = StopSignals()
+    with signals.handled(), quiet(), contextlib.ExitStack() as stack:
         try:
-            return SuiteCLI(stack, args)
+            return SuiteCLI(stack, args, signals)
+        except SIGTERMException:  # Lightning's own, behind an epoch
+            raise Stopped(signal.SIGTERM, _GO_ON) from None
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the one the other
+            if signals.asked is None:
+                raise
+            raise Stopped(signals.asked, _GO_ON) from None
         except WsreidError as error:
             raise user_error(error) or error from None
         except Exception as error:
+            if signals.asked is not None:  # it reached the processes that load images too
+                raise Stopped(signals.asked, _GO_ON) from error
             found = user_error(error)
             if found is None:
                 raise
