@@ -40,10 +40,12 @@ def file(tmp_path):
     return path
 
 
-def test_an_offline_run_lies_in_the_run_folder_and_is_read_back(tmp_path, file):
+def test_an_offline_run_lies_in_the_run_folder_and_is_read_back(tmp_path, file, monkeypatch):
+    monkeypatch.delenv("WANDB_ERROR_REPORTING", raising=False)
     logger = make_logger(tmp_path, tags=("first", "synthetic"), project="mine", entity="team")
     log_everything(logger, file)
     logger.finish()
+    assert os.environ.pop("WANDB_ERROR_REPORTING") == "false"  # tests/cli/test_network.py shows what that keeps in
     found = logged_run(tmp_path)
     assert (found.run.run_group, found.run.job_type, found.run.display_name) == ("DGL", "fit", "n")
     assert (found.run.project, found.run.entity, sorted(found.run.tags)) == ("mine", "team", ["first", "synthetic"])

@@ -30,6 +30,7 @@ OTHERS = {
     "report": "Show runs beside each other in one HTML file.",
     "search": "Find the gallery images that look like an image, in a saved index.",
     "compare": "Compare runs: a table with intervals and a paired test.",
+    "rerun": "Do a run again from what it recorded, and compare.",
     "study": "Compare methods over seeds and bags: resumable runs, a table, curves.",
 }
 HELP = ("-h", "--help")

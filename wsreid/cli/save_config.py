@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
-from wsreid.tracking.provenance import data_hashes, git_commit, versions
+from wsreid.models.weights import find_weights
+from wsreid.tracking.provenance import data_hashes, file_hash, git_commit, machine, versions, write_provenance
 from wsreid.tracking.run_folder import CONFIG_FILE
 from wsreid.tracking.wandb_logger import GuardedWandbLogger
+from wsreid.whole_file import whole_file
 
 
 class RunConfigCallback(SaveConfigCallback):
@@ -36,17 +40,25 @@ class RunConfigCallback(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / CONFIG_FILE
         if path.exists():
             path = path.with_name(f"config-{'resume' if self.command == 'fit' else self.command}.yaml")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-        about = {
-            "config": yaml.safe_load(text),
-            "num_ids": pl_module.hparams.get("num_ids"),
-            "hashes": data_hashes(getattr(trainer, "datamodule", None)),
+        with whole_file(path) as file:
+            file.write(text)
+        plain = yaml.safe_load(text)
+        facts = {
+            "hashes": data_hashes(getattr(trainer, "datamodule", None)) | _start_hash(plain),
             "versions": versions(),
             "git_commit": git_commit(),
         }
+        write_provenance(
+            path.with_name(path.name.replace("config", "provenance")).with_suffix(".json"),
+            {"command": self.command, **facts, **machine()},
+        )
+        about = {"config": plain, "num_ids": pl_module.hparams.get("num_ids"), **facts}
         for logger in trainer.loggers:
             if isinstance(logger, GuardedWandbLogger):
                 logger.log_hyperparams(about)
+
+
+def _start_hash(config: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of the weights that a run starts from."""
+    name = config["model"].get("init_args", {}).get("weights")
+    return {"weights": file_hash(find_weights(name))} if name else {}

@@ -46,6 +46,7 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
 def _problems(lines: list[list[str]]) -> list[str | None]:
     from lightning.pytorch.cli import LightningArgumentParser
 
+    from wsreid.cli.stop_signals import StopSignals
     from wsreid.cli.suite import SuiteCLI
 
     found: list[str | None] = []
@@ -64,7 +65,7 @@ def _problems(lines: list[list[str]]) -> list[str | None]:
             raise Parsed
 
     with contextlib.suppress(Parsed), contextlib.ExitStack() as stack, allowing():
-        Parser(stack, lines[0])
+        Parser(stack, lines[0], StopSignals())
     return found
 
 

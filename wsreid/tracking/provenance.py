@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from wsreid.errors import DataError
+from wsreid.whole_file import whole_file
+
+PROVENANCE_FILE: Final = "provenance.json"
 
 _PACKAGES = (
     *("wsreid", "torch", "torchvision", "lightning", "timm", "numpy", "scipy", "faiss-cpu", "faiss-gpu", "pyarrow"),
@@ -61,3 +68,56 @@ def data_hashes(data: object) -> dict[str, str]:
         return dict(getattr(data, "hashes", {}))
     except DataError:
         return {"data": str(data.manifest.hash)} if hasattr(data, "manifest") else {}
+
+
+def write_provenance(path: Path, facts: Mapping[str, object]) -> None:
+    """Writes what a run needs beside its configuration to be repeated.
+
+    Args:
+        path: The JSON file; it appears whole or not at all.
+        facts: Plain values.
+    """
+    with whole_file(path) as file:
+        json.dump(facts, file, indent=2, sort_keys=True)
+
+
+def read_provenance(run: Path) -> dict[str, Any]:
+    """Reads what a run began with.
+
+    Args:
+        run: Its folder.
+
+    Returns:
+        `command`, `versions`, `git_commit`, `hashes`, `threads`, `processor`, `gpu`; empty = it is older than the file.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    path = run / PROVENANCE_FILE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(key, {}), dict) for key in ("versions", "hashes")):
+        raise DataError(f"{path}: damaged: it holds no versions and hashes.")
+    return found
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def machine() -> dict[str, object]:
+    """What of the machine decides how numbers are rounded: threads, processor, and the GPU if there is one."""
+    import torch  # late: reading run folders needs no torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "threads": torch.get_num_threads(),
+        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "gpu": gpu,
+    }

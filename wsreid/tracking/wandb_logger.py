@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _ID_FILE: Final = "run-id.txt"
+_REPORTING: Final = "WANDB_ERROR_REPORTING"
 _DATA_DIR: Final = "WANDB_DATA_DIR"
 _FLUSHED_S: Final = 5.0  # W&B's process ends its file a moment after it has said that the run is finished
 STEP: Final = "trainer/global_step"
@@ -218,6 +219,7 @@ class GuardedWandbLogger(WandbLogger):
         self.finish(exit_code=0 if problem is None else 1)
 
     def _start(self) -> None:
+        os.environ.setdefault(_REPORTING, "false")  # W&B tells its makers of its errors, of offline runs too
         import wandb
 
         self._ids.parent.mkdir(parents=True, exist_ok=True)
