@@ -65,6 +65,23 @@ def test_epoch_and_seed_change_the_images_alone(market):
     assert torch.equal(one.row, other.row)
 
 
+def test_a_worker_puts_its_batch_into_shared_memory_itself(market, monkeypatch):
+    dataset, plan = bag_dataset(market), next(iter(bag_sampler(market)))
+    assert not dataset[plan].images.is_shared()
+    monkeypatch.setattr("wsreid.data.dataset.get_worker_info", object)
+    batch = dataset[plan]
+    assert all(value.is_shared() for value in tensors(batch).values())
+
+    def full(_):
+        raise RuntimeError(
+            "unable to allocate shared memory(shm) for file </torch_7_1_0>: No space left on device (28)"
+        )
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(RuntimeError, match="shared memory"):  # and not: the batch never arrives
+        dataset[plan]
+
+
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_give_the_same(market, start):
     def loader(workers):

@@ -1,6 +1,10 @@
+import errno
+import io
+
 import pytest
 import torch
 
+from wsreid.errors import WsreidError
 from wsreid.tracking.csv_logger import CSVLogger, read_metrics
 
 
@@ -52,3 +56,43 @@ def test_numbers_survive_exactly(tmp_path, value):
     CSVLogger(tmp_path).log_metrics({"x": value}, step=0)
     read = float(read_metrics(tmp_path / "metrics.csv")[1][0]["x"])
     assert read == value or (read != read and value != value)
+
+
+def test_a_row_is_added_where_a_kill_came_before_it(tmp_path):
+    logger = CSVLogger(tmp_path)
+    logger.log_metrics({"loss": 0.1, "epoch": 0}, step=2)
+    logger.log_metrics({"val/R1": 0.5, "epoch": 1}, step=5)
+    logger.add_missing({"loss": 0.1, "epoch": 0}, 2)
+    logger.add_missing({"loss": 0.3, "epoch": 1}, 5)
+    rows = read_metrics(tmp_path / "metrics.csv")[1]
+    assert [(row["step"], row["loss"], row["val/R1"]) for row in rows] == [
+        ("2", "0.1", ""),
+        ("5", "", "0.5"),
+        ("5", "0.3", ""),
+    ]
+
+
+def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path, monkeypatch):
+    logger = CSVLogger(tmp_path)
+    logger.log_metrics({"loss": 0.1, "epoch": 0}, step=0)
+
+    class Full(io.StringIO):
+        def __init__(self, file):
+            super().__init__()
+            self.file = file
+
+        def fileno(self):
+            return self.file.fileno()
+
+        def flush(self):
+            self.file.write("0,1,0.")
+            self.file.flush()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(logger, "_file", Full(logger._file))
+    with pytest.raises(WsreidError, match=r"metrics\.csv cannot be written: no space is left on the disk"):
+        logger.log_metrics({"loss": 0.2, "epoch": 0}, step=1)
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,step,loss\n0,0,0.1\n"
+    logger.finalize("failed")
+    logger.log_metrics({"loss": 0.3, "epoch": 0}, step=1)
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,step,loss\n0,0,0.1\n0,1,0.3\n"

@@ -1,8 +1,12 @@
+import errno
 import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import filelock
 import pytest
 
 from wsreid.errors import ConfigError
@@ -71,3 +75,34 @@ def test_the_run_of_a_checkpoint(tmp_path):
     assert found is not None
     assert found.path == tmp_path
     assert run_of_checkpoint(tmp_path / "last.ckpt") is None
+
+
+@pytest.mark.parametrize("refuses", ["mkdir", "acquire"])
+def test_a_read_only_folder_is_refused_by_name(refuses, tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path if refuses == "mkdir" else filelock.FileLock, refuses, read_only)
+    refusal = r"run folder .*/r cannot be written \(Read-only file system\).*--run NEW"
+    with pytest.raises(ConfigError, match=refusal), RunFolder(tmp_path / "r").claimed(new=True):
+        pass
+
+
+def test_what_a_run_that_was_killed_early_leaves_can_begin_anew(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not run.broken_off()
+    (tmp_path / "owner.json").touch()
+    assert run.broken_off()
+    (tmp_path / "owner.json").unlink()
+    (tmp_path / "config.yaml").touch()
+    assert run.broken_off()
+
+
+def test_a_clock_that_is_moved_back_frees_no_folder(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "r")
+    with run.claimed(new=True):
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now - 1e6)
+        os.utime(run.path / ".lock", (0, 0))
+        with pytest.raises(ConfigError, match=f"pid {os.getpid()}"), RunFolder(run.path).claimed(new=True):
+            pass

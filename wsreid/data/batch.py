@@ -33,6 +33,19 @@ class _Movable:
         }
         return replace(self, **pinned)
 
+    def share_memory(self) -> None:
+        """Moves the tensors to shared memory.
+
+        A loader's worker does so behind its own back, in a thread whose errors reach nobody: without room in /dev/shm
+        the batch would be lost, and the loader would wait for it forever.
+
+        Raises:
+            RuntimeError: There is no room.
+        """
+        for f in fields(self):
+            if isinstance(value := getattr(self, f.name), (Tensor, _Movable)):
+                value.share_memory() if isinstance(value, _Movable) else value.share_memory_()
+
 
 @dataclass(frozen=True)
 class Truth(_Movable):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from wsreid.data.batch import BagBatch, EvalBatch, Truth
 from wsreid.data.images import UnreadableImage, read_image
@@ -16,6 +17,8 @@ from wsreid.data.manifest import Manifest
 from wsreid.data.samplers.plan import BatchPlan
 from wsreid.data.transforms import EvalTransform, Transform
 from wsreid.errors import DataError
+
+_Batch = TypeVar("_Batch", BagBatch, EvalBatch)
 
 
 class BagDataset(Dataset[BagBatch]):
@@ -54,7 +57,7 @@ class BagDataset(Dataset[BagBatch]):
         kept, skipped = _load_all(len(plan.row), load, plan.row)
         row = plan.row[kept]
         bags, bag = np.unique(plan.bag[kept], return_inverse=True)  # bags that still have an image
-        return BagBatch(
+        batch = BagBatch(
             images=torch.from_numpy(images[:, kept] if len(skipped) else images),  # (V, N, 3, H, W)
             bag=_long(bag),
             candidates=_long(plan.candidates[bags]),
@@ -68,6 +71,7 @@ class BagDataset(Dataset[BagBatch]):
             truth=Truth(_long(self.manifest.class_index(self.manifest.take("pid", row)))),
             skipped=_long(skipped),
         )
+        return _handed_over(batch)
 
 
 class EvalDataset(Dataset[EvalBatch]):
@@ -97,13 +101,20 @@ class EvalDataset(Dataset[EvalBatch]):
 
         kept, skipped = _load_all(len(rows), load, rows)
         row = rows[kept]
-        return EvalBatch(
+        batch = EvalBatch(
             images=torch.from_numpy(images[kept] if len(skipped) else images),  # (N, 3, H, W)
             pid=_long(self.manifest.take("pid", row)),
             camera=_long(self.manifest.take("camera", row)),
             row=_long(row),
             skipped=_long(skipped),
         )
+        return _handed_over(batch)
+
+
+def _handed_over(batch: _Batch) -> _Batch:
+    if get_worker_info() is not None:
+        batch.share_memory()
+    return batch
 
 
 def _load_all(

@@ -1,7 +1,9 @@
 """The base of all methods: it owns the network, the step, the optimiser, the logging and the scoring features."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -19,6 +21,7 @@ from wsreid.methods.denormals import flushed_denormals
 from wsreid.methods.ema import Follower
 from wsreid.methods.epoch_means import EpochMeans
 from wsreid.methods.epoch_pass import EmbeddedRows, embed_training_rows
+from wsreid.methods.failed_batch import FailedBatch
 from wsreid.methods.member_table import MemberTable
 from wsreid.methods.optimisation import OptimizerFactory, SchedulerFactory, build_schedule, parameter_groups
 from wsreid.methods.option_ranges import above_zero, not_negative
@@ -294,16 +297,26 @@ class Method(RemembersBags):
                 self.latest_labels = self.pseudo_labels(batch, outputs)
         loss = torch.stack([term.float() for term in terms.values()]).sum()  # (T,) -> ()
         if not torch.isfinite(loss):
-            self._refuse(terms)
+            self._refuse(batch, terms)
         size = len(batch)
         self.log("loss", loss.detach(), prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=size)
         self._means.add({"train/loss": loss, **{f"train/{name}": term for name, term in terms.items()}}, size)
         return loss
 
-    def _refuse(self, terms: dict[str, Tensor]) -> None:
-        bad = [f"{name}={float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
+    def _refuse(self, batch: BagBatch, terms: dict[str, Tensor]) -> None:
+        numbers = {name: float(term.detach()) for name, term in terms.items()}
+        bad = [f"{name}={number}" for name, number in numbers.items() if not math.isfinite(number)]
+        process = f"-process{self.global_rank}" if self.trainer.world_size > 1 else ""
+        path = Path(self.trainer.default_root_dir) / f"failed-batch-step{self.global_step}{process}.pt"
+        weights = {name: value.detach().cpu() for name, value in self.state_dict().items()}
+        try:
+            FailedBatch(batch.to("cpu"), numbers, weights, self.global_step, self.current_epoch).save(path)
+            kept = f"The batch and the weights are in {path} (docs/survive.md)"
+        except WsreidError as error:
+            kept = f"The batch is not kept: {error}"
         raise WsreidError(
-            f"the loss is not finite at step {self.global_step}: {', '.join(bad) or 'the sum of the terms'}. "
+            f"the loss is not finite at step {self.global_step}: {', '.join(bad) or 'the sum of the terms'}, on the "
+            f"rows {', '.join(map(str, batch.row.tolist()))} of the manifest. {kept}. "
             "Lower --model.lr, add --model.warmup_epochs, or use --trainer.precision 32"
         )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from wsreid.methods.diagnostics import LabelDiagnostics
+from wsreid.whole_file import whole_file
 
 DIAGNOSTICS_FILE = "diagnostics.csv"
 COLUMNS = ("epoch", "group", *(field.name for field in fields(LabelDiagnostics)))
@@ -60,12 +60,7 @@ def _cell(value: object) -> str:
 
 
 def _replace(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".csv.part")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -15,6 +15,7 @@ import torch
 from wsreid.data.batch import BagBatch
 from wsreid.methods.base import Method
 from wsreid.methods.label_refine import LabelRefine, candidate_table, label_refine
+from wsreid.whole_file import whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -60,10 +61,8 @@ class LabelRefineCallback(pl.Callback):
             return
         self._run(trainer, pl_module, "test")
         if trainer.is_global_zero and self.result is not None:
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(asdict(self.result), indent=2) + "\n"
-            (folder / "label_refine.json").write_text(text, encoding="utf-8")
+            with whole_file(Path(trainer.default_root_dir) / "label_refine.json") as file:
+                file.write(json.dumps(asdict(self.result), indent=2) + "\n")
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Runs if asked to; never in the sanity check."""

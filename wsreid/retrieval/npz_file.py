@@ -17,6 +17,9 @@ def write_npz(
     Args:
         path: The file, with its suffix; its folder is made if it is missing.
         arrays: What it holds.
+
+    Raises:
+        OSError: It cannot be written; it names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,5 +30,8 @@ def write_npz(
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # a failed write does not know it
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -12,6 +13,8 @@ from typing import IO, Any, TypedDict
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from wsreid.whole_file import cannot_write, whole_file
 
 METRICS_FILE = "metrics.csv"
 EPOCH_ROW = "epoch_row"  # in a checkpoint: the row of the epoch that it ends, which is logged after it
@@ -87,6 +90,9 @@ class CSVLogger(Logger):
         Args:
             metrics: Name to number; `epoch` among them where Lightning logs it.
             step: The global step.
+
+        Raises:
+            WsreidError: The disk is full, or the file cannot be written; the rows before stay.
         """
         row = {name: _number(value) for name, value in metrics.items()}
         row["step"] = "" if step is None else str(step)
@@ -96,8 +102,13 @@ class CSVLogger(Logger):
         if new:
             self._widen(new)
         assert self._file is not None
-        csv.DictWriter(self._file, self._columns, lineterminator="\n").writerow(row)
-        self._file.flush()
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            csv.DictWriter(self._file, self._columns, lineterminator="\n").writerow(row)
+            self._file.flush()
+        except OSError as error:
+            self._drop(size)
+            raise cannot_write(self.path, error) from error
 
     @rank_zero_only
     def cut_from(self, step: int) -> int:
@@ -134,13 +145,12 @@ class CSVLogger(Logger):
         self._close()
 
     def _open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         columns, rows = read_metrics(self.path)
         # A crash can leave half a line behind: the file is written anew so that the next row starts on its own line.
         if self.path.exists() and not self.path.read_bytes().endswith(b"\n"):
             self._replace(columns, rows)
         self._columns = columns
-        self._file = self.path.open("a", encoding="utf-8", newline="")
+        self._append()
 
     def _widen(self, new: list[str]) -> None:
         self._close()
@@ -148,17 +158,29 @@ class CSVLogger(Logger):
         names = [*self._columns, *new]
         self._columns = [*_FIRST, *(name for name in names if name not in _FIRST)]
         self._replace(self._columns, rows)
-        self._file = self.path.open("a", encoding="utf-8", newline="")
+        self._append()
+
+    def _append(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a", encoding="utf-8", newline="")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def _replace(self, columns: list[str], rows: list[dict[str, str]]) -> None:
-        temporary = self.path.with_suffix(".csv.part")
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with whole_file(self.path) as file:
             writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+
+    def _drop(self, size: int) -> None:
+        """Lets go of a row that could not be written, and of the part of it that was."""
+        file, self._file = self._file, None
+        assert file is not None
+        with contextlib.suppress(OSError):  # it tries to write the row once more
+            file.close()
+        with contextlib.suppress(OSError):
+            os.truncate(self.path, size)
 
     def _close(self) -> None:
         if self._file is not None:

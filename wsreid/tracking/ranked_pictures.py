@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from wsreid.retrieval import RetrievalResult
+from wsreid.whole_file import whole_file
 
 Image = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 RIGHT, WRONG, QUERY = "#1a9850", "#d73027", "#404040"
@@ -63,10 +64,8 @@ def draw_ranked(
                 continue
             right = pid(hit) == pid(row)
             _show(axis, image(hit), f"{place + 1} {'right' if right else 'wrong'}", RIGHT if right else WRONG)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, format="png")
 
 
 def _show(axis: Axes, image: Image, label: str, colour: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 from wsreid.retrieval.bootstrap import Interval, drawn_identities
 from wsreid.retrieval.result import RetrievalResult
 from wsreid.retrieval.summary import summary
+from wsreid.whole_file import whole_file
 
 RESULTS_FILE = "results.json"
 RETRIEVAL_FIGURES = ("R1", "R5", "R10", "mAP_step", "mAP_trapezoid", "mINP")
@@ -167,12 +167,8 @@ def write_results(
         "definition": dict(definition),
         **about,
     }
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
+    with whole_file(path) as file:
         json.dump(content, file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def percent(share: float | None) -> str:

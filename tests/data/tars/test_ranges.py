@@ -1,11 +1,15 @@
+import errno
 import gc
 import multiprocessing
 import os
 import threading
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from wsreid.data.images import ImageLocation, UnreadableImage, read_image
 from wsreid.data.tars import ranges
 from wsreid.data.tars.ranges import IsNoFileError, read_range
 
@@ -79,3 +83,39 @@ def test_a_forked_process_opens_its_own(files):
     process.join(30)
     assert here.recv() == (b"\x01" * 20, 1, [False, True])
     assert read_range(files[1], 10, 20) == b"\x01" * 20
+
+
+def on_a_shelf(tmp_path):
+    """An image in a tar that this process has begun to read."""
+    whole = cv2.imencode(".png", np.full((8, 4, 3), 200, np.uint8))[1].tobytes()
+    tar = tmp_path / "a.tar"
+    tar.write_bytes(bytes(512) + whole + bytes(512))
+    location = ImageLocation(tar, 512, len(whole))
+    assert read_image(location).shape == (8, 4, 3)
+    return tar, location
+
+
+def test_a_tar_that_is_removed_or_replaced_in_mid_run_is_read_on(tmp_path):
+    tar, location = on_a_shelf(tmp_path)
+    tar.unlink()
+    assert read_image(location).max() == 200
+    tar.write_bytes(bytes(4096))
+    assert read_image(location).max() == 200  # the file that the run began with
+
+
+def test_a_tar_that_is_shortened_in_mid_run_is_named(tmp_path):
+    tar, location = on_a_shelf(tmp_path)
+    os.truncate(tar, 600)
+    with pytest.raises(UnreadableImage, match=rf"a\.tar \(bytes 512 to .* ends after 88 of {location.size} bytes"):
+        read_image(location)
+
+
+def test_a_disk_that_goes_away_is_named(tmp_path, monkeypatch):
+    _, location = on_a_shelf(tmp_path)
+
+    def gone(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", gone)
+    with pytest.raises(UnreadableImage, match=r"a\.tar .* cannot be read: Input/output error"):
+        read_image(location)
