@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -27,6 +28,7 @@ TINY_RUN = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.check_val_every_n_epoch", "1"),
     *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
 ]
+OF_TINY_RUNS = ("The number of training batches (2) is smaller than the logging interval",)
 
 
 @pytest.fixture
@@ -60,7 +62,13 @@ def run_tiny(config: str, run: Path, args: list[str]) -> SuiteCLI:
 
 
 @pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in CONFIGS], indirect=["data_args"])
-def test_config_runs(config: str, data_args: list[str], tmp_path: Path) -> None:
+def test_config_runs(
+    config: str,
+    data_args: list[str],
+    tmp_path: Path,
+    recwarn: pytest.WarningsRecorder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     run = tmp_path / "run"
     network = ["--model.backbone", "osnet_x0_25", "--model.last_stride", "1"]
     cli = run_tiny(config, run, [*data_args, *network])
@@ -75,6 +83,9 @@ def test_config_runs(config: str, data_args: list[str], tmp_path: Path) -> None:
     assert (trained.refine is not None) == has_truth  # SYSU-30k has no image-level truth: n/a
     for file in ("config.yaml", "metrics.csv", "retrieval.npz", "results.json", "checkpoints/last.ckpt"):
         assert (run / file).is_file(), file
+    said = [str(warning.message) for warning in recwarn if not issubclass(warning.category, DeprecationWarning)]
+    said += [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [text for text in said if not any(text.startswith(known) for known in OF_TINY_RUNS)] == []
 
 
 @pytest.mark.slow  # 68 million weights to make and to save

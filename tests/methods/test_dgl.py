@@ -104,6 +104,7 @@ def test_each_switch_turns_its_part_off():
 
 
 def test_presence_gives_each_candidate_an_image_of_whole_bags_alone(caplog):
+    caplog.set_level("INFO", logger="wsreid")
     batch = bag_batch(bags=2, per_bag=6, width=4)
     batch.bag_size[1] = 60
     model, outputs = model_and(batch, bank_weight=0.0, rounds=0)

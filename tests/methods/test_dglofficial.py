@@ -91,6 +91,7 @@ def test_greedy_on_whole_bags():
 
 
 def test_greedy_on_a_sample_falls_back_to_argmax_and_says_so_once(caplog):
+    caplog.set_level("INFO", logger="wsreid")
     batch = bag_batch()
     batch.bag_size[1:3] = 5  # two bags have an image that the batch does not hold
     model, outputs = model_and(batch, inference="greedy")

@@ -63,6 +63,7 @@ def test_whole_bags_hold_each_candidate():
 
 
 def test_of_a_sample_neither_presence_nor_balance_is_asked_and_it_is_said_once(caplog):
+    caplog.set_level("INFO", logger="wsreid")
     batch = bag_batch(bags=4, per_bag=4, width=3)
     batch.bag_size[1] = 9
     for columns in ("balanced", "presence"):

@@ -14,6 +14,7 @@ _WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty.*",  # a resume
     r".*The dirpath has changed from .*",  # scoring another checkpoint of a run
     r".*does not have many workers.*",  # num_workers is the user's choice
+    r".*Found \d+ module\(s\) in eval mode at the start of training.*",  # the follower of an EMA; nothing else of ours
 )
 
 

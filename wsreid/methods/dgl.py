@@ -202,7 +202,7 @@ class DGL(TabledMethod):
         whole = at_hand >= batch.bag_size  # (B,)
         if self.presence and not self._warned_sample and not bool(whole.all()):
             self._warned_sample = True
-            _log.warning(
+            _log.info(
                 "presence holds for whole bags, and this batch holds only a sample of some: it is not asked of those; "
                 "raise --data.images_per_bag to the largest bag to ask it of all"
             )

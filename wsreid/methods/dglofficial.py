@@ -131,7 +131,7 @@ class DGLOfficial(Method):
         whole = (at_hand >= batch.bag_size)[batch.bag]  # (B,) -> (N,)
         if not self._warned_sample and not bool(whole.all()):
             self._warned_sample = True
-            _log.warning(
+            _log.info(
                 "inference='greedy' balances labels over whole bags, and this batch holds only a sample of some: "
                 "those fall back to argmax; raise --data.images_per_bag to the largest bag to avoid it"
             )

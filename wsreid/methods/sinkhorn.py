@@ -156,7 +156,7 @@ class Sinkhorn(Method):
         if self._warned_sample or bool(whole.all()):
             return
         self._warned_sample = True
-        _log.warning(
+        _log.info(
             "columns=%r holds for whole bags, and this batch holds only a sample of some: their masses are estimated "
             "over the bag's images; raise --data.images_per_bag to the largest bag to avoid it",
             self.columns,
