@@ -12,11 +12,13 @@ def entry() -> None:
     if here not in sys.path:  # a console script does not look for my_file.MyMethod in the current folder by itself
         sys.path.insert(0, here)
     from wsreid.cli import main
+    from wsreid.cli.closed_pipe import closed_pipe_ends_quietly
     from wsreid.cli.log import show_log
 
     show_log()
     try:
-        main()
+        with closed_pipe_ends_quietly():
+            main()
     except WsreidError as error:
         sys.stderr.write(f"wsreid: {error}\n")
         raise SystemExit(error.code) from None
