@@ -1,5 +1,6 @@
 import errno
 import logging
+import os
 from pathlib import Path
 
 import numpy as np

@@ -65,7 +65,7 @@ class BagHeader:
             settings = dict(stored["settings"])
             settings["sysu_widths"] = tuple(settings["sysu_widths"])
             return BagHeader(BagSettings(**settings), str(stored["manifest_hash"]), str(stored["hash"]))
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
+        except (KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
             raise ValueError(f"has a damaged header ({error!r})") from error
 
 

@@ -137,14 +137,21 @@ class Manifest:
         return Manifest.open, (self.path, self.root, self._remedy)
 
     def file(self, row: int) -> str:
-        """Path, relative to the root, of the image or of the tar that holds it."""
-        return str(self._names[self._name_lookup[row]])
+        """Path, relative to the root, of the image or of the tar that holds it.
+
+        Raises:
+            DataError: The row names no file.
+        """
+        index = self._name_lookup[row]
+        if not 0 <= index < len(self._names):
+            raise DataError(f"the manifest {self.path} is damaged: row {row} names no file. {self._remedy}")
+        return str(self._names[index])
 
     def location(self, row: int) -> ImageLocation:
         """Where the bytes of an image are.
 
         Raises:
-            DataError: The path leads out of the root.
+            DataError: The path leads out of the root, or the row names no file.
         """
         name = self.file(row)
         if name.startswith("/") or ".." in name.split("/"):

@@ -80,6 +80,7 @@ class ManifestHeader:
                 raise ValueError(f"has layout version {stored['version']}, this program reads version {VERSION}")
             train, query, gallery = (int(n) for n in stored["counts"])
             names, known = stored["pid_names"], stored.get("known")
+            np.array([int(p) for p in stored["identities"]], np.int64)  # they fit the type that they are kept in
             return ManifestHeader(
                 version=VERSION,
                 source=str(stored["source"]),
@@ -98,7 +99,7 @@ class ManifestHeader:
                     Archive(str(a["file"]), int(a["size"]), int(a["mtime_ns"])) for a in stored.get("archives", ())
                 ),
             )
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (KeyError, TypeError, OverflowError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"has a damaged header ({error!r})") from error
 
 

@@ -70,6 +70,11 @@ def read_test_name(split: Split, inside: str, name: str) -> TestName | None:
         camera = _CAMERA.search(name)
         return TestName(int(camera[1]) if camera else -1, -1, 0)
     match = _TEST_NAME.fullmatch(name)
-    if match is None or int(match["pid"]) < 1 or (folder.isdecimal() and int(folder) != int(match["pid"])):
+    if match is None or int(match["pid"]) < 1 or _is_other(folder, match["pid"]):
         return None
     return TestName(int(match["camera"]), int(match["frame"]), int(match["pid"]))
+
+
+def _is_other(folder: str, pid: str) -> bool:
+    """Whether a folder is named by another number; as text, as a tar may hold one of any length."""
+    return folder.isdecimal() and folder.lstrip("0") != pid.lstrip("0")
