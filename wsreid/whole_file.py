@@ -29,10 +29,10 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         WsreidError: It cannot be written; `path` is as it was.
     """
     temporary = path.with_name(f".{path.name}.part")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open(mode, **text) as file:
+        with temporary.open(mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -77,8 +77,13 @@ def test_outside_of_training_a_signal_ends_the_command_at_once(run_cli, tmp_path
     assert stopped.value.code == 143
 
 
-def test_the_handlers_are_put_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignals().handled():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_the_handlers_are_put_back_and_what_is_ignored_stays_so():
+    own = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with StopSignals().handled():
+            assert signal.getsignal(signal.SIGINT) is not own
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)

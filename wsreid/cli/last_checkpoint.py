@@ -77,7 +77,7 @@ class LastCheckpoint(ModelCheckpoint):
     ) -> None:
         """Writes, if it is time to and a run can go on from here; stops, if asked to."""
         asked = self.signals.asked is not None
-        if not (asked or self._due(trainer)) or not _can_go_on(trainer) or trainer.fast_dev_run:
+        if not (asked or self._due(trainer)) or not _can_go_on(trainer):
             return
         if self._last_global_step_saved != trainer.global_step:
             self._write(trainer)

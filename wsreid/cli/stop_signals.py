@@ -39,10 +39,12 @@ class StopSignals:
     Attributes:
         waits: Whether somebody looks at `asked` after each step; otherwise a signal ends the command at once.
         asked: The first signal; None = none came.
+        handles: Those that come here.
     """
 
     waits: bool = False
     asked: int | None = None
+    handles: tuple[int, ...] = ()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The handler."""
@@ -60,7 +62,7 @@ class StopSignals:
     def wait(self) -> None:
         """From here on the first signal waits for a step's end. Lightning's handler of SIGTERM, in front, would not."""
         self.waits = True
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is self:
+        if signal.SIGTERM in self.handles:
             signal.signal(signal.SIGTERM, self)
 
     @contextlib.contextmanager
@@ -69,9 +71,14 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self) for number in SIGNALS}
+        # `nohup`, and a shell script for what it puts into the background, have a signal ignored: it stays so
+        before = {n: handler for n in SIGNALS if (handler := signal.getsignal(n)) is not signal.SIG_IGN}
+        self.handles = tuple(before)
+        for number in before:
+            signal.signal(number, self)
         try:
             yield
         finally:
+            self.handles = ()
             for number, handler in before.items():
                 signal.signal(number, handler)

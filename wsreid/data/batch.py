@@ -44,7 +44,10 @@ class _Movable:
         """
         for f in fields(self):
             if isinstance(value := getattr(self, f.name), (Tensor, _Movable)):
-                value.share_memory() if isinstance(value, _Movable) else value.share_memory_()
+                if isinstance(value, Tensor):
+                    value.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types there
+                else:
+                    value.share_memory()
 
 
 @dataclass(frozen=True)
