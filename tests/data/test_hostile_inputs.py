@@ -1,4 +1,4 @@
-"""Whatever stands in a manifest, a bag file or a bag label file: a value or a `WsreidError`, never another exception."""
+"""Whatever stands in a manifest, a bag file or a label file: a value or a `WsreidError`, never another exception."""
 
 import contextlib
 import dataclasses

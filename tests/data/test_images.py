@@ -115,6 +115,20 @@ def test_a_thumbnail_inside_the_exif_data_does_not_count():
         read_header(data[:-2])
 
 
+def test_a_png_chunk_that_says_more_than_there_is_gets_no_room(tmp_path, monkeypatch):
+    """OpenCV made room for the four gigabytes that 124 bytes spoke of."""
+    data = encoded(".png", channels=1)
+    at = data.index(b"IDAT") - 4
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    for length in (0xFFFFFFFF, 0x7FFFFFFF, len(data)):
+        (tmp_path / "a.png").write_bytes(data[:at] + struct.pack(">I", length) + data[at + 4 :])
+        with pytest.raises(UnreadableImage, match="cut off"):
+            read_image(ImageLocation(tmp_path / "a.png"))
+    (tmp_path / "a.png").write_bytes(data[:12] + b"iCCP" + data[16:])  # another chunk first
+    with pytest.raises(UnreadableImage, match="cut off"):
+        read_image(ImageLocation(tmp_path / "a.png"))
+
+
 def test_sniff():
     assert [sniff(encoded(s)[:8]) for s in (".jpg", ".png", ".bmp")] == ["JPEG", "PNG", "BMP"]
     assert sniff(b"GIF89a..") is None

@@ -69,8 +69,7 @@ def read_header(data: bytes) -> ImageHeader:
         if kind == "JPEG":
             height, width = _jpeg_size(data)
         elif kind == "PNG":
-            width, height = struct.unpack_from(">II", data, 16)
-            _require(b"IEND" in data)
+            width, height = _png_size(data)
         else:
             width, height = struct.unpack_from("<ii", data, 18)
             width, height = abs(width), abs(height)  # a negative height means rows from the top
@@ -105,6 +104,19 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     _require(size is not None and data.rfind(b"\xff\xd9", at) >= 0)
     assert size is not None
     return size
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Width and height from the first chunk; walks all, as a decoder makes room for what a chunk says it holds."""
+    _require(data[12:16] == b"IHDR")
+    at, kind = 8, b""
+    while kind != b"IEND":
+        (length,) = struct.unpack_from(">I", data, at)
+        kind = data[at + 4 : at + 8]
+        at += 12 + length
+        _require(at <= len(data))
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
 
 
 def _require(condition: bool) -> None:

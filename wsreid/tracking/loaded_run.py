@@ -267,8 +267,8 @@ def _instance(kind: type[_Kind], name: str, config: dict[str, Any], more: dict[s
         if isinstance(error, WsreidError):
             raise
         if refusal := denied(str(error)):
-            more = "In Python: load_run(..., allow=[...])."
-            raise DataError(f"{run / CONFIG_FILE}: {refused(refusal)} {more}") from error
+            told = f"{refused(refusal)} In Python: load_run(..., allow=[...])."
+            raise DataError(f"{run / CONFIG_FILE}: {told}") from error
         told = " ".join(str(error).split())
         raise DataError(
             f"{run / CONFIG_FILE}: no {name} can be made of it ({told[:300]}). It is of another version of wsreid, or "

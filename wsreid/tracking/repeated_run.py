@@ -56,9 +56,9 @@ def _made_of(first: RecordedRun, second: RecordedRun) -> Iterator[Difference]:
     for group in ("versions", "hashes"):
         inner = [dict(facts.get(group) or {}) for facts in (one, other)]
         yield from _unequal("made of", inner[0], inner[1], prefix="" if group == "versions" else "hash of ")
-    named = [{name: facts[name] for name in _CONDITIONS if name in facts} for facts in (one, other)]
-    known = named[0].keys() & named[1].keys()  # a run from before a fact was recorded is not known to differ in it
-    yield from _unequal("made of", *({name: each[name] for name in _CONDITIONS if name in known} for each in named))
+    # a run from before a fact was recorded is not known to differ in it
+    known = [name for name in _CONDITIONS if name in one and name in other]
+    yield from _unequal("made of", {name: one[name] for name in known}, {name: other[name] for name in known})
 
 
 def _facts(run: RecordedRun) -> Mapping[str, Any]:
