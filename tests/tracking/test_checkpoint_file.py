@@ -33,6 +33,12 @@ def test_the_one_before_stays(last):
     assert whole_checkpoint(last) == last
 
 
+def test_of_other_checkpoints_the_latest_alone_stays(tmp_path):
+    for number in (1, 2):
+        CheckpointFiles().save_checkpoint(content(number), tmp_path / "best.ckpt")
+    assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_with_and_without_hard_links(links, last, monkeypatch):
     if not links:

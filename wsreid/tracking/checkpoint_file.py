@@ -15,6 +15,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from wsreid.errors import WsreidError
 
 _log = logging.getLogger(__name__)
+LAST = "last.ckpt"
 PREVIOUS = ".previous.ckpt"
 
 
@@ -58,7 +59,7 @@ def whole_checkpoint(path: Path) -> Path:
 class CheckpointFiles(TorchCheckpointIO):
     """Writes a checkpoint under another name, brings it to the disk, and renames it.
 
-    The checkpoint that it takes the place of stays as `<name>.previous.ckpt`, for a disk that loses bytes of the last.
+    The checkpoint that `last.ckpt` takes the place of stays as `last.previous.ckpt`, for a disk that loses bytes of it.
     """
 
     def save_checkpoint(
@@ -94,13 +95,14 @@ class CheckpointFiles(TorchCheckpointIO):
             _remove(temporary)
             raise WsreidError(
                 f"the checkpoint {file} ({content.getbuffer().nbytes / 1e6:,.1f} MB) cannot be written: "
-                f"{error.strerror or error}. {_rest(file)}"
+                f"{error.strerror or error}. The checkpoints that are there stay whole: mend that, then the same "
+                "command with --ckpt_path last goes on"
             ) from error
 
 
 def _keep(file: Path) -> None:
     """Gives the present checkpoint its second name; a kill at any time leaves it under one of the two."""
-    if not file.is_file():
+    if file.name != LAST or not file.is_file():
         return
     link = file.with_name(f".{file.name}.link")
     link.unlink(missing_ok=True)
@@ -110,12 +112,6 @@ def _keep(file: Path) -> None:
         file.replace(previous_of(file))
     else:
         link.replace(previous_of(file))
-
-
-def _rest(file: Path) -> str:
-    if not file.is_file():
-        return "Mend that and run the same command again with --ckpt_path last: it begins anew."
-    return "The checkpoint before it stays: mend that, then go on with the same command and --ckpt_path last."
 
 
 def _remove(path: Path) -> None:
