@@ -85,7 +85,9 @@ def test_killed_at_any_moment_a_run_goes_on_exactly(method, moment, whole, tmp_p
         pytest.param(
             ["--trainer.max_steps", "8"],
             7,
-            marks=pytest.mark.xfail(reason="under max_steps Lightning restarts a finished epoch otherwise", strict=True),
+            marks=pytest.mark.xfail(
+                reason="under max_steps Lightning restarts a finished epoch otherwise", strict=True
+            ),
         ),
         (["--data.num_workers", "2"], 5),
         (["--trainer.precision", "bf16-mixed", "--trainer.gradient_clip_val", "0.1"], 5),
