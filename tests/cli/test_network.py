@@ -67,7 +67,7 @@ def test_the_quickstart_opens_no_connection(tmp_path: Path) -> None:
 def without_network(words: list[str], folder: Path) -> str:
     alone = ["unshare", "--net", sys.executable, "-c", ALONE, *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_DIR": str(folder)}
-    done = subprocess.run(alone, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    done = subprocess.run(alone, capture_output=True, text=True, cwd=folder, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()[-1]
 

@@ -23,6 +23,7 @@ def main(name: str, seconds: str) -> None:
             f"-artifact_prefix={crashes}/",
             "-max_len=20480",
             "-timeout=60",
+            "-report_slow_units=60",
         ]
         atheris.Setup([sys.argv[0], *options], lambda data: TARGETS[name](data))
         atheris.Fuzz()
