@@ -190,6 +190,7 @@ WEAK = sorted(
     if isinstance(kind := getattr(methods, name), type)
     and issubclass(kind, Method)
     and kind not in (Method, FolderCE)
+    and kind.trains
     and not kind.needs.truth
 )
 

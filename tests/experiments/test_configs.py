@@ -7,12 +7,14 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from wsreid import methods
 from wsreid.cli import main
 from wsreid.cli.suite import SuiteCLI
 from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.methods import FolderCE, Method
+from wsreid.models.osnet import OSNet
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CONFIGS = sorted(
@@ -20,6 +22,8 @@ CONFIGS = sorted(
     for path in EXPERIMENTS.rglob("*.yaml")
     if not {"studies", "results", "sweeps"} & set(path.parts)
 )
+TESTED = [config for config in CONFIGS if config.endswith("/transfer.yaml")]  # never trained
+TRAINED = [config for config in CONFIGS if config not in TESTED]
 TINY_SET = RenderSettings(train_ids=12, test_ids=8, cameras=3)
 TINY_RUN = [
     *("--data.height", "32", "--data.width", "16", "--data.augment.pad", "2"),
@@ -48,11 +52,12 @@ def test_each_method_has_a_config_for_each_data_set() -> None:
     names = {
         own.get(kind.__name__, kind.__name__.lower()): kind.needs.truth
         for kind in kinds
-        if issubclass(kind, Method) and kind not in (Method, FolderCE)
+        if issubclass(kind, Method) and kind not in (Method, FolderCE) and kind.trains
     }
     assert len(names) == 19
     expected = {f"{folder}/{name}.yaml" for folder in ("market1501", "synthetic", "pku") for name in names}
     expected |= {f"sysu30k/{name}.yaml" for name, truth in names.items() if not truth} | {"sysu30k/folderce.yaml"}
+    expected |= {f"{folder}/transfer.yaml" for folder in ("market1501", "synthetic", "pku", "sysu30k")}
     assert set(CONFIGS) >= expected | {"quickstart.yaml"}
 
 
@@ -61,7 +66,7 @@ def run_tiny(config: str, run: Path, args: list[str]) -> SuiteCLI:
     return main(["fit", "--config", str(EXPERIMENTS / config), "--run", str(run), *args, *tiny])
 
 
-@pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in CONFIGS], indirect=["data_args"])
+@pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in TRAINED], indirect=["data_args"])
 def test_config_runs(
     config: str,
     data_args: list[str],
@@ -86,6 +91,27 @@ def test_config_runs(
     said = [str(warning.message) for warning in recwarn if not issubclass(warning.category, DeprecationWarning)]
     said += [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [text for text in said if not any(text.startswith(known) for known in OF_TINY_RUNS)] == []
+
+
+@pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in TESTED], indirect=["data_args"])
+def test_transfer_config_scores_a_file_without_a_checkpoint(
+    config: str, data_args: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = OSNet("osnet_x0_25", neck="none")
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "elsewhere.pth")
+    small = ["--data.height", "32", "--data.width", "16", "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
+    args = [*data_args, *small, "--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"]
+    named = ["--config", str(EXPERIMENTS / config), "--model.weights", str(tmp_path / "elsewhere.pth")]
+    cli = main(["test", *named, "--run", str(tmp_path / "run"), *args])
+
+    (row,) = cli.results
+    assert row.name == "elsewhere.pth, trained elsewhere"
+    assert row.retrieval is not None
+    assert row.refine is None
+    assert (tmp_path / "run" / "results.json").is_file()
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(said) == 1
+    assert "trained on images of 256x128 pixels and these are resized to 32x16" in said[0]
 
 
 @pytest.mark.slow  # 68 million weights to make and to save

@@ -77,7 +77,10 @@ OPTIONS = {
 ALIKE = [
     name
     for name in methods.__all__
-    if isinstance(kind := getattr(methods, name), type) and issubclass(kind, Method) and kind not in (Method, FolderCE)
+    if isinstance(kind := getattr(methods, name), type)
+    and issubclass(kind, Method)
+    and kind.trains
+    and kind not in (Method, FolderCE)
 ]
 
 

@@ -14,7 +14,10 @@ METHODS = sorted(
     (
         kind
         for name in wsreid.methods.__all__
-        if inspect.isclass(kind := getattr(wsreid.methods, name)) and issubclass(kind, Method) and kind is not Method
+        if inspect.isclass(kind := getattr(wsreid.methods, name))
+        and issubclass(kind, Method)
+        and kind.trains
+        and kind is not Method
     ),
     key=lambda kind: kind.__name__,
 )

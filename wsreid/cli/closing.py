@@ -16,7 +16,7 @@ from torch import Tensor
 from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.run_setup import progress_bar
 from wsreid.data.datamodule import BagDataModule
-from wsreid.methods import LabelRefine, LabelRefineCallback
+from wsreid.methods import LabelRefine, LabelRefineCallback, Transfer
 from wsreid.retrieval.callback import RetrievalCallback, limited
 from wsreid.tracking import (
     Accuracy,
@@ -84,7 +84,10 @@ def close_test(cli: SuiteCLI) -> list[ResultRow]:
         The one row.
     """
     method, path = type(cli.model).__name__, cli.config[cli.subcommand].get("ckpt_path")
-    name = f"{method}, {Path(path).stem} checkpoint" if path else _untrained_name(cli)
+    if isinstance(cli.model, Transfer):
+        name = cli.model.row_name
+    else:
+        name = f"{method}, {Path(path).stem} checkpoint" if path else _untrained_name(cli)
     rows = [_row(cli.trainer, name, None)]
     _finish(cli, rows, labelled_val_ids=_val_ids(cli.datamodule) if path else 0, notes=[])
     return rows

@@ -28,6 +28,7 @@ OTHERS = {
     "stats": "Compare data sets: a table and figures.",
     "show-bags": "Draw training images by bag, and query/match pairs.",
     "report": "Show runs beside each other in one HTML file.",
+    "weights": "List the published checkpoints that `test` can score.",
     "search": "Find the gallery images that look like an image, in a saved index.",
     "compare": "Compare runs: a table with intervals and a paired test.",
     "rerun": "Do a run again from what it recorded, and compare.",

@@ -37,6 +37,7 @@ from wsreid.errors import ConfigError, WsreidError
 from wsreid.methods import Method
 from wsreid.methods.diagnostics_callback import DiagnosticsCallback
 from wsreid.methods.label_refine_callback import LabelRefineCallback
+from wsreid.methods.transfer import refusal
 from wsreid.retrieval.callback import RetrievalCallback
 from wsreid.retrieval.shard_writer import ShardSettings
 from wsreid.tracking import GuardedWandbLogger, RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
@@ -120,7 +121,7 @@ class SuiteCLI(LightningCLI):
         parser.link_arguments("data", "model.init_args.num_ids", compute_fn=self._num_ids, apply_on="instantiate")
 
     def _num_ids(self, data: BagDataModule) -> int:
-        # A checkpoint knows its number of classes: scoring it needs no training data.
+        # A checkpoint knows its number of classes: scoring it needs no training data, nor does what is never trained.
         return data.num_ids if self.checkpoint.num_ids is None else self.checkpoint.num_ids
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401  # Lightning's type
@@ -143,6 +144,10 @@ class SuiteCLI(LightningCLI):
         self._dump_config()
         config = self.config[self.subcommand]
         command = str(self.subcommand)
+        if not _trains(self.config_dump["model"]["class_path"]):
+            if command == "fit" or config.get("ckpt_path") is not None:
+                raise refusal()
+            self.checkpoint = CheckpointFacts(num_ids=1)
         self.run_folder, path = choose_run(command, self.config_dump)
         asks = config.get("ckpt_path") is not None  # a fit may begin anew in the folder that it asked to go on in
         resumes = asks or (command == "predict" and holds_prediction(self.run_folder.path))
@@ -206,6 +211,12 @@ class SuiteCLI(LightningCLI):
     def after_predict(self) -> None:
         """Says where the features are."""
         close_predict(self)
+
+
+def _trains(class_path: str) -> bool:
+    package, name = class_path.partition(".")[0], class_path.rpartition(".")[2]
+    kinds = [kind for kind in subclasses(Method) if kind.__module__.partition(".")[0] == package]
+    return all(getattr(kind, "trains", True) for kind in kinds if kind.__name__ == name)
 
 
 def run(args: list[str]) -> SuiteCLI:

@@ -24,6 +24,7 @@ from wsreid.methods.proden import PRODEN
 from wsreid.methods.randomcandidate import RandomCandidate
 from wsreid.methods.rc import RC
 from wsreid.methods.sinkhorn import Sinkhorn
+from wsreid.methods.transfer import Transfer
 
 __all__ = [
     "CC",
@@ -51,5 +52,6 @@ __all__ = [
     "PiCO",
     "RandomCandidate",
     "Sinkhorn",
+    "Transfer",
     "label_refine",
 ]

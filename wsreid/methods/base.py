@@ -49,7 +49,8 @@ class Method(RemembersBags):
 
     Args:
         num_ids: Training identities C, the width of each classifier; from the data when run by the command line.
-        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
+        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "osnet_ibn_x1_0", "mgn", or any
+            timm name.
         weights: File of initial weights, a path or a name in the folder WSREID_WEIGHTS_DIR; or a run's checkpoint.
         pretrained: Start from timm's published weights; needs a network connection.
         last_stride: Stride of the backbone's last stage, 1 or 2.
@@ -67,6 +68,9 @@ class Method(RemembersBags):
 
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType({})
     """Values that tuning tries, by option: `python -m wsreid study` draws as many trials from them for each method."""
+
+    trains: ClassVar[bool] = True
+    """Whether `fit` takes it; a method that does not is only tested, with no checkpoint and no training data."""
 
     follower: Follower
     """With `needs.ema`, made by `follow`: the slow copy of network and classifiers."""

@@ -77,7 +77,7 @@ class LabelRefineCallback(pl.Callback):
 
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> LabelRefine | None:
         datamodule = getattr(trainer, "datamodule", None)
-        if not isinstance(pl_module, Method) or datamodule is None or not datamodule.has_truth:
+        if not isinstance(pl_module, Method) or datamodule is None or not datamodule.has_truth or not pl_module.trains:
             return None
         if datamodule.num_ids != pl_module.num_ids:
             _log.warning(

@@ -22,7 +22,8 @@ def build_network(
     """Build an embedding network.
 
     Args:
-        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "mgn", or any timm name.
+        backbone: "osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0", "osnet_ibn_x1_0", "mgn", or any
+            timm name.
         weights: A weights file, as a path or as a name inside the folder that WSREID_WEIGHTS_DIR names: torchreid's
             for OSNet; timm's keys for timm bodies, which for ResNets are torchvision's; ResNet-50's for MGN. Or a
             checkpoint of a run with the same backbone, pooling and neck, of whatever method: its whole network.

@@ -18,7 +18,9 @@ OSNET_WIDTHS: Final[dict[str, tuple[int, int, int, int]]] = {
     "osnet_x0_5": (32, 128, 192, 256),
     "osnet_x0_75": (48, 192, 288, 384),
     "osnet_x1_0": (64, 256, 384, 512),
+    "osnet_ibn_x1_0": (64, 256, 384, 512),
 }
+INSTANCE_NORMALISED: Final = frozenset({"osnet_ibn_x1_0"})  # in the stem and behind each block of conv2
 FEATURE_DIM: Final = 512
 STREAMS: Final = 4  # the paper's T: receptive fields 3, 5, 7, 9
 BOTTLENECK: Final = 4  # a block works on a quarter of its output channels
@@ -26,12 +28,14 @@ GATE_REDUCTION: Final = 16
 
 
 class ConvBN(nn.Module):
-    """Convolution and batch normalisation, then ReLU unless it is the linear end of a residual branch."""
+    """Convolution and normalisation, by batch or by image, then ReLU unless it is the linear end of a branch."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1, *, relu: bool = True) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1, *, relu: bool = True, instance: bool = False
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(c_out)
+        self.bn = nn.InstanceNorm2d(c_out, affine=True) if instance else nn.BatchNorm2d(c_out)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,9 +74,12 @@ class ChannelGate(nn.Module):
 
 
 class OSBlock(nn.Module):
-    """The omni-scale residual block: streams of 1 to 4 Lite 3x3, y = ReLU(x + W sum_t G(x_t) * x_t)."""
+    """The omni-scale residual block: streams of 1 to 4 Lite 3x3, y = ReLU(x + W sum_t G(x_t) * x_t).
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    With `instance` the sum is normalised by image before the ReLU.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, instance: bool = False) -> None:
         super().__init__()
         mid = c_out // BOTTLENECK
         self.conv1 = ConvBN(c_in, mid)
@@ -83,6 +90,7 @@ class OSBlock(nn.Module):
         self.gate = ChannelGate(mid)
         self.conv3 = ConvBN(mid, c_out, relu=False)
         self.downsample = ConvBN(c_in, c_out, relu=False) if c_in != c_out else None
+        self.IN = nn.InstanceNorm2d(c_out, affine=True) if instance else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, c_in, H, W) to (N, c_out, H, W)."""
@@ -90,11 +98,11 @@ class OSBlock(nn.Module):
         y = self.conv1(x)  # (N, c_in, H, W) -> (N, c_out / 4, H, W)
         streams = (self.conv2a, self.conv2b, self.conv2c, self.conv2d)
         fused = sum((self.gate(stream(y)) for stream in streams[1:]), self.gate(streams[0](y)))
-        return F.relu(self.conv3(fused) + shortcut, inplace=True)  # (N, c_out / 4, H, W) -> (N, c_out, H, W)
+        return F.relu(self.IN(self.conv3(fused) + shortcut), inplace=True)  # (N, c_out / 4, H, W) -> (N, c_out, H, W)
 
 
-def _stage(c_in: int, c_out: int, *, halve: bool) -> nn.Sequential:
-    blocks: list[nn.Module] = [OSBlock(c_in, c_out), OSBlock(c_out, c_out)]
+def _stage(c_in: int, c_out: int, *, halve: bool, instance: bool = False) -> nn.Sequential:
+    blocks: list[nn.Module] = [OSBlock(c_in, c_out, instance=instance), OSBlock(c_out, c_out, instance=instance)]
     if halve:
         blocks.append(nn.Sequential(ConvBN(c_out, c_out), nn.AvgPool2d(2, stride=2)))
     return nn.Sequential(*blocks)
@@ -116,8 +124,9 @@ class OSNet(EmbeddingNet):
     def __init__(self, name: str, pooling: Pooling = "avg", neck: Neck = "bnneck") -> None:
         super().__init__((FEATURE_DIM,), FEATURE_DIM)
         stem, c2, c3, c4 = OSNET_WIDTHS[name]
-        self.conv1 = ConvBN(3, stem, kernel=7, stride=2)
-        self.conv2 = _stage(stem, c2, halve=True)
+        instance = name in INSTANCE_NORMALISED
+        self.conv1 = ConvBN(3, stem, kernel=7, stride=2, instance=instance)
+        self.conv2 = _stage(stem, c2, halve=True, instance=instance)
         self.conv3 = _stage(c2, c3, halve=True)
         self.conv4 = _stage(c3, c4, halve=False)
         self.conv5 = ConvBN(c4, c4)
