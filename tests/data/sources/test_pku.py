@@ -44,11 +44,17 @@ def test_the_archive_s_own_folder_may_be_the_root_or_inside_it(root):
     assert PKUReID(2).fingerprint(root)
 
 
+def test_without_training_identities_all_are_tested(root):
+    some, every = PKUReID(2).index(root), PKUReID(0).index(root)
+    assert len(every.split) == len(some.split)
+    assert set(every.split.tolist()) == {int(Split.QUERY), int(Split.GALLERY)}
+
+
 def test_errors(root, tmp_path, put):
     with pytest.raises(DataError, match="holds 4 identities, so train_ids=37"):
         PKUReID().index(root)
-    with pytest.raises(ConfigError, match="at least 1"):
-        PKUReID(train_ids=0)
+    with pytest.raises(ConfigError, match="must not be negative"):
+        PKUReID(train_ids=-1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="folders named by a number"):
         PKUReID().index(tmp_path / "empty")

@@ -25,7 +25,7 @@ class PKUReID(Source):
     the query and camera 02 the gallery.
 
     Args:
-        train_ids: How many identities train, counted from the lowest number.
+        train_ids: How many identities train, counted from the lowest number; 0: all are tested.
     """
 
     name: ClassVar[str] = "pku"
@@ -35,8 +35,8 @@ class PKUReID(Source):
     )
 
     def __init__(self, train_ids: int = 37) -> None:
-        if train_ids < 1:
-            raise ConfigError(f"pku: train_ids must be at least 1, got {train_ids}")
+        if train_ids < 0:
+            raise ConfigError(f"pku: train_ids must not be negative, got {train_ids}")
         self.train_ids = train_ids
 
     def settings(self) -> Mapping[str, str | int | bool | None]:
@@ -72,7 +72,8 @@ class PKUReID(Source):
                 entries.append(ImageEntry(split, camera, -1, orientation, image.file, int(folder.name), image.size))
         builder.add(sorted(entries))
         for split in Split:
-            builder.require_images(split, root, "")
+            if split is not Split.TRAIN or self.train_ids > 0:
+                builder.require_images(split, root, "")
         return builder.records()
 
     def _folders(self, root: Path) -> list[Path]:
