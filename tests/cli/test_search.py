@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -283,6 +284,26 @@ def test_features_of_another_network_are_refused(find, run):
         assert f"Remove the folder {gallery_of(run).parent} and make the features anew" in str(error.value)
     index.write_text(json.dumps({**content, "origin": {**content["origin"], "data": "0" * 64}}))
     assert find().results[0].hits[0].path is None
+
+
+def test_features_of_another_run_are_never_advised_to_be_removed(find, run, tmp_path):
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    index = gallery_of(other) / "index.json"
+    content = json.loads(index.read_text())
+    index.write_text(json.dumps({**content, "origin": {**content["origin"], "weights": "0" * 64}}))
+    with pytest.raises(ConfigError, match="was made by another network") as error:
+        find("--gallery", gallery_of(other))
+    assert f"Leave --gallery out to search {gallery_of(run)}, which `predict` wrote" in str(error.value)
+    shutil.rmtree(run / "predict-last")
+    with pytest.raises(ConfigError, match="Make this run's features, then leave --gallery out: python") as error:
+        find("--gallery", gallery_of(other))
+    assert "Remove" not in str(error.value)
+    assert f"--run {run} --ckpt_path last" in str(error.value)
+    spaced = Path(shutil.copytree(run, tmp_path / "it's a run"))
+    with pytest.raises(ConfigError, match="no gallery features yet") as error:
+        find("--run", spaced)
+    command = shlex.split(str(error.value).split("Make them with: ")[1].splitlines()[0])
+    assert command[4:] == ["--config", str(spaced / "config.yaml"), "--run", str(spaced), "--ckpt_path", "last"]
 
 
 def test_mistakes_are_told(find, run, image, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,18 +110,26 @@ def open_gallery(run: LoadedRun, options: SearchOptions) -> Gallery:
 
 def predict_command(run: LoadedRun) -> str:
     """The command that makes a run's gallery features."""
+    short = _inside(run) and run.checkpoint.stem in ("last", "best")
+    name = run.checkpoint.stem if short else str(run.checkpoint)
+    words = ["python", "-m", "wsreid", "predict", "--config", str(run.path / CONFIG_FILE), "--run", str(run.path)]
+    return shlex.join([*words, "--ckpt_path", name])
+
+
+def _inside(run: LoadedRun) -> bool:
+    """Whether the checkpoint is one of the run's own."""
     own = run_of_checkpoint(run.checkpoint)
-    inside = own is not None and own.path.absolute() == run.path.absolute()
-    name = run.checkpoint.stem if inside and run.checkpoint.stem in ("last", "best") else str(run.checkpoint)
-    return f"python -m wsreid predict --config {run.path / CONFIG_FILE} --run {run.path} --ckpt_path {name}"
+    return own is not None and own.path.absolute() == run.path.absolute()
+
+
+def _own_folder(run: LoadedRun) -> Path:
+    """Where `predict` writes the gallery of this checkpoint, as `choose_run` has it."""
+    folder = run.path / f"predict-{run.checkpoint.stem}" if _inside(run) else run.path
+    return folder / FEATURES / "gallery"
 
 
 def _own_gallery(run: LoadedRun) -> Path:
-    """Where `predict` writes the gallery of this checkpoint, as `choose_run` has it."""
-    own = run_of_checkpoint(run.checkpoint)
-    inside = own is not None and own.path.absolute() == run.path.absolute()
-    folder = run.path / f"predict-{run.checkpoint.stem}" if inside else run.path
-    path = folder / FEATURES / "gallery"
+    path = _own_folder(run)
     if not (path / INDEX_FILE).is_file():
         raise ConfigError(
             f"{path}: there are no gallery features yet. Make them with: {predict_command(run)}\n"
@@ -145,9 +154,17 @@ def _check_origin(run: LoadedRun, path: Path, origin: Mapping[str, str]) -> None
     ]
     if other:
         raise ConfigError(
-            f"{path} was made by another network than {run.checkpoint}: {', '.join(other)}. Remove the folder "
-            f"{path.parent} and make the features anew: {predict_command(run)}"
+            f"{path} was made by another network than {run.checkpoint}: {', '.join(other)}. {_remedy(run, path)}"
         )
+
+
+def _remedy(run: LoadedRun, path: Path) -> str:
+    own = _own_folder(run)
+    if path.resolve() == own.resolve():
+        return f"Remove the folder {path.parent} and make the features anew: {predict_command(run)}"
+    if (own / INDEX_FILE).is_file():
+        return f"Leave --gallery out to search {own}, which `predict` wrote for this run."
+    return f"Make this run's features, then leave --gallery out: {predict_command(run)}"
 
 
 def _manifest_of(run: LoadedRun, origin: Mapping[str, str]) -> tuple[Manifest | None, str | None]:
