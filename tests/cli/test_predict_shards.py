@@ -1,6 +1,7 @@
 """`predict`: what it writes, and that a further go computes nothing twice and mixes nothing."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -42,8 +43,8 @@ def contents(folder):
 
 
 def test_predict_writes_both_sides_and_says_how_to_score_them(predict, tmp_path, capsys):
-    cli, rows = predict()
-    features = tmp_path / "run" / "features"
+    cli, rows = predict("--run", tmp_path / "it's [b] run")
+    features = tmp_path / "it's [b] run" / "features"
     query, gallery = (read_features(features / side) for side in SIDES)
     manifest = cli.datamodule.manifest
     assert [len(query.pid), len(gallery.pid)] == [8, 10]
@@ -59,8 +60,9 @@ def test_predict_writes_both_sides_and_says_how_to_score_them(predict, tmp_path,
     assert cli.trainer.predict_loop.predictions in ([], [[], []])  # nothing is kept in memory
     out = capsys.readouterr().out
     assert "8 of 8 images (0 from before); complete." in out
-    score = f"python -m wsreid evaluate --query {features / 'query'} --gallery {features / 'gallery'}"
-    assert f"{score} --protocol market1501" in out
+    words = shlex.split(out.split("Score them: ")[1])
+    sides = ["--query", str(features / "query"), "--gallery", str(features / "gallery")]
+    assert words == ["python", "-m", "wsreid", "evaluate", *sides, "--protocol", "market1501"]
 
 
 def test_a_finished_prediction_is_not_computed_again(predict, tmp_path, capsys):

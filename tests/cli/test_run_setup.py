@@ -1,5 +1,7 @@
 """Which checkpoint a fit goes on from."""
 
+import shlex
+
 import pytest
 import torch
 
@@ -38,6 +40,10 @@ def test_scoring_names_the_one_before_and_does_not_take_it_by_itself(run):
     assert chosen("test", run) == last
     with pytest.raises(ConfigError, match=r"last\.ckpt is damaged.*--ckpt_path .*last\.previous\.ckpt"):
         read_checkpoint(last, {"class_path": "wsreid.methods.BagCE"})
+    spaced = run.rename(run.with_name("it's a run")) / "checkpoints"
+    with pytest.raises(ConfigError) as error:
+        read_checkpoint(spaced / "last.ckpt", {"class_path": "wsreid.methods.BagCE"})
+    assert shlex.split(str(error.value).split("--ckpt_path ")[1]) == [str(spaced / "last.previous.ckpt")]
 
 
 def test_a_flipped_byte_is_found(run):

@@ -1,4 +1,6 @@
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,8 @@ def test_the_command_is_a_fit_into_its_folder(study, folder, monkeypatch):
     assert "--data.n=2" in words
     assert run.command(resume=True) == [*words, "--ckpt_path", "last"]
     assert run.shown() == "python -m wsreid fit --config configs/oracle.yaml --seed_everything 0 --data.n=2"
+    spaced = replace(run, config=Path("my configs/oracle.yaml")).shown()
+    assert spaced.startswith("python -m wsreid fit --config 'my configs/oracle.yaml' --seed")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 
 import numpy as np
 import pytest
@@ -67,13 +68,15 @@ def test_without_ranks_there_are_figures_alone(folder):
 
 
 def test_an_unfinished_run_says_why_and_how_to_go_on(tmp_path):
-    path = write_run(tmp_path / "a")
+    path = write_run(tmp_path / "it's a run")
     with pytest.raises(DataError, match=r"not finished: there is no results\.json, nor a checkpoint"):
         scored_run(read_run(path))
     (path / "checkpoints").mkdir()
     (path / "checkpoints" / "last.ckpt").touch()
-    with pytest.raises(DataError, match=rf"not finished.*--run {path} --ckpt_path last"):
+    with pytest.raises(DataError, match=r"not finished.*go on with it: ") as error:
         scored_run(read_run(path))
+    words = shlex.split(str(error.value).split("go on with it: ")[1])
+    assert words[3:] == ["fit", "--config", str(path / "config.yaml"), "--run", str(path), "--ckpt_path", "last"]
     (path / "owner.json").write_text(json.dumps({"pid": os.getpid()}))
     with pytest.raises(DataError, match="it is running, or was killed"):
         scored_run(read_run(path))

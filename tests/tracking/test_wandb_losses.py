@@ -109,12 +109,13 @@ def test_without_a_network_an_online_run_is_kept_offline(tmp_path, server, said,
 def test_without_an_account_an_online_run_is_kept_offline(tmp_path, own_process, said, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    logger = make_logger(tmp_path / "run", "online")
+    logger = make_logger(tmp_path / "a run", "online")
     logger.log_metrics({"a": 1.0}, 0)
     logger.finish()
     (message,) = said()
     assert "wandb login" in message
-    assert logged_run(tmp_path / "run").summary["a"] == 1.0
+    assert f"`wandb sync '{tmp_path}/a run/wandb'/offline-run-*`" in message
+    assert logged_run(tmp_path / "a run").summary["a"] == 1.0
 
 
 def test_a_network_that_is_lost_on_the_way_holds_the_end_up_no_longer_than_was_asked_for(tmp_path, server, said):

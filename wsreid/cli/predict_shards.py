@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,12 +146,13 @@ def close_predict(cli: SuiteCLI) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    query, gallery = (callback.folders[side].path for side in SIDES)
+    query, gallery = (shlex.quote(str(callback.folders[side].path)) for side in SIDES)
     name = "market1501" if data.name == "synthetic" else data.name
     protocol = f" --protocol {name}" if name in PROTOCOLS else ""
     console.print(
         f"Score them: python -m wsreid evaluate --query {query} --gallery {gallery}{protocol}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
 

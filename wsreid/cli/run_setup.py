@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def read_checkpoint(path: Path, model: Mapping[str, Any]) -> CheckpointFacts:
 
 def _damaged(path: Path, why: str) -> ConfigError:
     before = previous_of(path)
-    way_out = f" The checkpoint before it is there: --ckpt_path {before}" if before.is_file() else ""
+    way_out = f" The checkpoint before it is there: --ckpt_path {shlex.quote(str(before))}" if before.is_file() else ""
     return ConfigError(f"{path} is damaged, or no checkpoint of a run: {why}.{way_out}")
 
 

@@ -91,7 +91,7 @@ class PlannedRun:
 
     def shown(self) -> str:
         """The command without what is the study's own, for a reader to repeat."""
-        words = [f"--config {self.config}", f"--seed_everything {self.seed}"]
+        words = [f"--config {shlex.quote(str(self.config))}", f"--seed_everything {self.seed}"]
         return " ".join(["python -m wsreid fit", *words, *(shlex.quote(word) for word in as_arguments(self.options))])
 
 

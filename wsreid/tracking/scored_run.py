@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from wsreid.retrieval.summary import summary
 from wsreid.tracking.identity_sums import IdentitySums, identity_sums
 from wsreid.tracking.recorded_run import METRICS_FILE, RETRIEVAL_FILE, RecordedRun
 from wsreid.tracking.result_table import REFINE_KINDS, RESULTS_FILE, RETRIEVAL_FIGURES
-from wsreid.tracking.run_folder import CHECKPOINTS, OWNER_FILE
+from wsreid.tracking.run_folder import CHECKPOINTS, CONFIG_FILE, OWNER_FILE
 
 PERCENTAGES: Final = (*RETRIEVAL_FIGURES, *(f"refine_{kind}{of}" for kind in REFINE_KINDS for of in ("", "_random")))
 NOT_KNOWN: Final = "not known"
@@ -79,9 +80,10 @@ def _unfinished(run: RecordedRun) -> str:
     if (run.path / OWNER_FILE).is_file():
         return f"not finished: there is no {RESULTS_FILE}; it is running, or was killed"
     if (run.path / CHECKPOINTS / "last.ckpt").is_file():
+        config, folder = (shlex.quote(str(path)) for path in (run.path / CONFIG_FILE, run.path))
         return (
             f"not finished: there is no {RESULTS_FILE}; go on with it: "
-            f"python -m wsreid fit --config {run.path / 'config.yaml'} --run {run.path} --ckpt_path last"
+            f"python -m wsreid fit --config {config} --run {folder} --ckpt_path last"
         )
     return f"not finished: there is no {RESULTS_FILE}, nor a checkpoint to go on from"
 

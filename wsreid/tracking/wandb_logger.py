@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -238,7 +239,7 @@ class GuardedWandbLogger(WandbLogger):
                 raise
             log.warning(
                 "W&B cannot be reached (%s: %s). This run goes on offline; send it later with `wandb sync %s`",
-                *(type(error).__name__, " ".join(str(error).split())[:200], self._folder / "offline-run-*"),
+                *(type(error).__name__, " ".join(str(error).split())[:200], self._unsent),
             )
             run = wandb.init(**{**self._wandb_init, "mode": "offline"})
         self._experiment = run
@@ -281,6 +282,11 @@ class GuardedWandbLogger(WandbLogger):
             yield
         finally:
             os.environ.pop(_DATA_DIR, None)
+
+    @property
+    def _unsent(self) -> str:
+        """What is kept offline, for a shell."""
+        return shlex.quote(str(self._folder)) + "/offline-run-*"  # behind the quotes, where the shell expands it
 
     def _give_up(self, error: Exception) -> None:
         if not self._failed:
