@@ -33,10 +33,17 @@ def test_a_file_is_written_and_what_is_missing_is_told(runs, capsys):
         assert part in out, part
 
 
-def test_an_older_page_is_replaced(runs):
-    (runs / "report.html").write_text("old")
-    main(["report", "runs/DGL", "--bags", "0"])
-    assert (runs / "report.html").read_text(encoding="utf-8")[:3] != "old"
+def test_an_older_page_is_replaced_and_no_other_file(runs):
+    page = runs / "report.html"
+    for other in ("old", "<!DOCTYPE html><title>mine</title>", ""):
+        page.write_text(other)
+        with pytest.raises(ConfigError, match=r"--out report\.html: there is such a file, and it is no report"):
+            main(["report", "runs/DGL", "--bags", "0"])
+        assert page.read_text() == other
+    page.unlink()
+    for run in ("DGL", "BagCE"):
+        main(["report", f"runs/{run}", "--bags", "0"])
+        assert f"runs/{run}</td>" in page.read_text(encoding="utf-8")
     assert sorted(path.name for path in runs.iterdir()) == ["report.html", "runs"]
 
 

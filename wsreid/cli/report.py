@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
+
+_MARK: Final = b'<meta name="generator" content="wsreid report">'  # as the template has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,10 @@ def run(args: list[str]) -> Written | Sent:
             raise ConfigError(f"--{name} {getattr(options, name)}: expected at least {least}.")
     if options.out.is_dir():
         raise ConfigError(f"--out {options.out}: it is a folder. Name a file in it, such as report.html.")
+    if options.out.exists() and not _is_report(options.out):
+        raise ConfigError(
+            f"--out {options.out}: there is such a file, and it is no report. Name another, or remove it."
+        )
     # late: these load plotly, torch and Lightning, and `--help` needs none of them
     from wsreid.cli.quiet import quiet
     from wsreid.data.cache import write_atomically
@@ -125,7 +131,7 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
     )
     what = "Run folders, or folders that hold some at any depth."
     parser.add_argument("runs", type=Path, nargs="*", default=[], metavar="RUNS", help=what)
-    what = "The file; one that exists is replaced."
+    what = "The file; an earlier report is replaced, any other file is refused."
     parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help=what)
     what = "Queries to show of each test, at most: those of the lowest mean AP, and others up to the best."
     parser.add_argument("--queries", type=int, default=200, help=what)
@@ -157,6 +163,15 @@ def _bars() -> Iterator[Callable[[str, int], Callable[[], None]]]:
             return lambda: bars.advance(task)
 
         yield begin
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file is a page that this command has written."""
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(4096)
+    except OSError:
+        return False
 
 
 def _write(path: Path, text: str) -> None:
