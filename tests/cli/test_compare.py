@@ -36,6 +36,12 @@ def test_the_table_is_printed(runs, capsys):
         assert part in out, part
 
 
+def test_a_run_without_its_configuration_is_named(runs, capsys):
+    (runs / "BagCE" / "seed1" / "config.yaml").unlink()
+    assert [len(group.runs) for group in compare.run([str(runs), "--format", "md"]).results[0].groups] == [2, 1]
+    assert f"{runs / 'BagCE' / 'seed1'}: no run folder: there is no config.yaml in it" in capsys.readouterr().out
+
+
 def test_runs_that_mean_other_things_are_told_apart(runs, capsys):
     write_run(runs / "z", make_result([[0], [1], [2], [3]], junk="none"), method="CC")
     assert len(compare.run([str(runs)]).results) == 2

@@ -168,6 +168,16 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path):
     assert find_runs([b / "test-last"]) == [b / "test-last"]
 
 
+def test_what_is_left_of_a_run_without_its_configuration_is_found_and_so_are_runs_below(tmp_path):
+    whole = write_run(tmp_path / "a" / "whole")
+    for name, file in (("b", "results.json"), ("c", "retrieval.npz"), ("d", "checkpoints/epoch=1.ckpt")):
+        (tmp_path / name / file).parent.mkdir(parents=True)
+        (tmp_path / name / file).touch()
+    (tmp_path / "e" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "a" / "results.json").touch()
+    assert find_runs([tmp_path]) == [tmp_path / "a", whole, tmp_path / "b", tmp_path / "c", tmp_path / "d"]
+
+
 def test_what_holds_no_run_is_told(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         find_runs([tmp_path / "missing"])

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from wsreid.errors import DataError
 from wsreid.tracking.result_table import RESULTS_FILE
-from wsreid.tracking.run_folder import CONFIG_FILE
+from wsreid.tracking.run_folder import CHECKPOINTS, CONFIG_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +180,8 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 
     Returns:
         Them, each once, in the order given and then by name. A run's own folders are not looked into, nor are links
-        and folders whose name begins with a dot.
+        and folders whose name begins with a dot. A folder that holds a run's results or checkpoints without its
+        configuration is among them, so that whoever reads it can say that it is none.
 
     Raises:
         DataError: A path does not exist, cannot be read, or holds no run.
@@ -206,6 +207,9 @@ def _below(path: Path) -> Iterable[Path]:
     if (path / CONFIG_FILE).is_file():
         yield path
         return
+    left = (path / RESULTS_FILE, path / RETRIEVAL_FILE, *sorted((path / CHECKPOINTS).glob("*.ckpt")))
+    if any(file.is_file() for file in left):
+        yield path
     for child in sorted(path.iterdir()):
         if not child.is_symlink() and not child.name.startswith("."):
             yield from _below(child)
