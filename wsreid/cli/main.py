@@ -32,6 +32,7 @@ OTHERS = {
     "search": "Find the gallery images that look like an image, in a saved index.",
     "compare": "Compare runs: a table with intervals and a paired test.",
     "rerun": "Do a run again from what it recorded, and compare.",
+    "export": "Write a run's network to one file (ONNX, pt2, safetensors), with a card.",
     "study": "Compare methods over seeds and bags: resumable runs, a table, curves.",
 }
 HELP = ("-h", "--help")

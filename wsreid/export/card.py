@@ -1,0 +1,99 @@
+"""The model card: what a stranger needs to know before they use the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from wsreid.export.recipe import Recipe
+
+_FIGURES: Final = {"R1": "R1", "R5": "R5", "R10": "R10", "mAP_step": "mAP (step)", "mAP_trapezoid": "mAP (trapezoid)"}
+_DEFINITION: Final = ("metric", "protocol", "junk", "ties", "unmatched", "ap", "n_query", "n_gallery")
+_OWN_IMAGES: Final = "synthetic"
+_USE: Final = """```python
+from wsreid.export.reading import ExportedModel
+
+model = ExportedModel("{file}")
+features = model.embed(images)  # (N, 3, {height}, {width}) uint8, RGB -> (N, {width_d}) float32; compare by cosine
+```"""
+
+
+def model_card(recipe: Recipe, results: Mapping[str, Any], files: Sequence[str]) -> str:
+    """Writes the card.
+
+    Args:
+        recipe: What the files say about themselves.
+        results: The run's results.json; empty = the run has not ended with a test.
+        files: Names of the exported files.
+
+    Returns:
+        Markdown.
+    """
+    data = str(results.get("data") or "unknown data")
+    lines = [
+        f"# {recipe.method} on {data}",
+        "",
+        f"A person re-identification network ({recipe.backbone}), trained with wsreid from "
+        f"{results.get('learns_from', 'labels that were not recorded')}.",
+        "",
+        "## Input and output",
+        "",
+        f"RGB images of {recipe.height} x {recipe.width} pixels (height x width), uint8; inside the graph they are "
+        f"scaled to 0..1, less mean {_three(recipe.mean)}, over std {_three(recipe.std)}. Features have "
+        f"{recipe.feature_dim} numbers, are not normalised, and are compared by cosine"
+        + ("; each is the sum over the image and its mirror image." if recipe.flip_test else "."),
+        "",
+        *([_USE.format(file=files[0], height=recipe.height, width=recipe.width, width_d=recipe.feature_dim), ""]),
+        "## Figures",
+        "",
+        *_figures(results),
+        "## Where it comes from",
+        "",
+        *(f"- {name}: `{value}`" for name, value in sorted(recipe.run.items())),
+        "",
+        "## Licence of the data",
+        "",
+        _licence(data),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(results: Mapping[str, Any]) -> list[str]:
+    if not results:
+        return ["None: the run had not ended with a test.", ""]
+    names = [name for name in _FIGURES if name in results["rows"][0]]
+    definition = results.get("definition") or {}
+    truth = "Its training read true identities." if results.get("used_truth") else "Its training read no true identity."
+    labelled = int(results.get("labelled_val_ids") or 0)
+    return [
+        f"On the test split of {results.get('data')}, in %.",
+        "",
+        "| | " + " | ".join(_FIGURES[name] for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+        *(
+            f"| {row['name']} | " + " | ".join(f"{100 * row[name]:.1f}" for name in names) + " |"
+            for row in results["rows"]
+        ),
+        "",
+        f"{truth} Labelled identities used for validation: {labelled}.",
+        "",
+        "What the figures mean:",
+        "",
+        *(f"- {name}: {definition[name]}" for name in _DEFINITION if name in definition),
+        "",
+    ]
+
+
+def _licence(data: str) -> str:
+    if data == _OWN_IMAGES:
+        return "The training images were rendered by wsreid: they show nobody, and nobody else has rights in them."
+    return (
+        f"The training images are those of {data}. Its terms, which are those under which you got it, bind what is "
+        "trained on it: most person re-identification sets are for academic research alone, show people who were not "
+        "asked, and forbid to pass on images. Read them before you publish this model, and state them here."
+    )
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
