@@ -218,6 +218,7 @@ def test_images_that_are_gone_leave_the_table(find, run, predicted, own_root, ca
         assert str(own_root) in out
         assert [hit.row for hit in answer.hits] == [hit.row for hit in before]
         assert {hit.path for hit in answer.hits} == {None}
+        assert all(hit.identity.startswith("number ") for hit in answer.hits)  # no name, nor to be taken for one
         again = find("--root", moved).results[0].hits
         assert [hit.path for hit in again] == [hit.path.replace(str(own_root), str(moved)) for hit in before]
     finally:
@@ -344,12 +345,12 @@ def test_mistakes_are_told(find, run, image, tmp_path):
         find()
 
 
-def test_progress_is_shown_on_a_terminal_alone(find, monkeypatch, capsys):
+def test_progress_is_told_and_without_a_terminal_not_shown(find, monkeypatch, capsys):
     told = []
-    monkeypatch.setattr("rich.progress.Progress.update", lambda self, task, **what: told.append(what))
+    monkeypatch.setattr("wsreid.retrieval.watching.LogLines.__call__", lambda self, *what: told.append(what[1:]))
     find("--index", "ivf")
-    assert {"completed": 1, "total": 1} in told
-    assert {"completed": 10, "total": 10} in told
+    assert (1, 1) in told
+    assert (10, 10) in told
     assert capsys.readouterr().err == ""
 
 

@@ -39,6 +39,16 @@ def test_a_run_that_has_not_finished_is_read_as_far_as_it_got(tmp_path):
     assert len(run.metrics) == 3
 
 
+def test_the_hashes_of_a_run_that_has_not_finished_are_those_it_began_with(tmp_path, finished):
+    begun = write_run(tmp_path / "b", method="DGL", seed=2)
+    assert read_run(begun).hashes == {}
+    began = {"versions": {}, "hashes": {"data": "d1", "bags": "b1"}}
+    for folder in (begun, finished):
+        (folder / "provenance.json").write_text(json.dumps(began))
+    assert read_run(begun).hashes == {"data": "d1", "bags": "b1"}
+    assert read_run(finished).hashes != read_run(begun).hashes
+
+
 def test_what_a_method_learns_from_is_not_guessed(finished):
     assert read_run(finished).learns_from == "true identities"
     change_results(finished, learns_from="no labels")
@@ -148,6 +158,16 @@ def test_damaged_results_are_refused(finished, change, told):
     change_results(finished, **change)
     with pytest.raises(DataError, match=rf"results\.json.*{told}"):
         read_run(finished)
+
+
+def test_control_characters_of_names_are_replaced(finished):
+    change_results(finished, method="A\n| B\x1b[2J\x9b", data="d\td\u2028d", definition={"junk\x00": "same\rcamera"}, seed=4)
+    run = read_run(finished)
+    assert (run.method, run.data, run.seed) == ("A | B\ufffd[2J\ufffd", "d d d", 4)
+    assert run.definition == {"junk\ufffd": "same camera"}
+    (finished / "results.json").unlink()
+    (finished / "config.yaml").write_text(yaml.safe_dump(make_config("Bag\x1bCE\n")))
+    assert read_run(finished).method == "Bag\ufffdCE "
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]"])

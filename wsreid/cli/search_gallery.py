@@ -31,11 +31,13 @@ class Gallery:
         file: Features, identities, cameras and rows.
         manifest: The data set that the rows are of; None = not known.
         note: Why paths and images are not shown; None = they are.
+        numbered: Whether identities are a manifest's numbers rather than what the data set calls people.
     """
 
     file: FeatureFile
     manifest: Manifest | None
     note: str | None
+    numbered: bool = False
 
     def hit(self, rank: int, place: int, score: float, exact_rank: int | None) -> Hit:
         """What is known of an image that was found.
@@ -51,9 +53,15 @@ class Gallery:
         """
         row, pid = int(self.file.row[place]), int(self.file.pid[place])
         camera = -1 if self.file.camera is None else int(self.file.camera[place])
-        identity = None if pid == -1 else str(pid) if self.manifest is None else self.manifest.pid_name(pid)
+        identity = None if pid == -1 else self._identity(pid)
         path = None if self.manifest is None else str(self.manifest.location(row))
         return Hit(rank, score, row, identity, None if camera == -1 else camera, path, exact_rank)
+
+    def _identity(self, pid: int) -> str:
+        if self.manifest is not None:
+            return self.manifest.pid_name(pid)
+        # rows of a manifest that is not at hand: its numbers are no names, and a name may be another one's number
+        return f"number {pid}" if self.numbered else str(pid)
 
     def image(self, hit: Hit) -> NDArray[np.uint8] | None:
         """The image of a hit, RGB, `(H, W, 3)`; None = it is gone."""
@@ -105,7 +113,8 @@ def open_gallery(run: LoadedRun, options: SearchOptions) -> Gallery:
         manifest = Manifest.open(options.manifest, options.root, "Name another manifest.")
         _check_rows(file, manifest)
         return Gallery(file, manifest, None)
-    return Gallery(file, *_manifest_of(run, origin))
+    known, note = _manifest_of(run, origin)
+    return Gallery(file, known, note, numbered=bool(origin))
 
 
 def predict_command(run: LoadedRun) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml  # type: ignore[import-untyped]
 
 from wsreid.errors import DataError
+from wsreid.tracking.provenance import read_provenance
+from wsreid.tracking.plain_text import plain_text
 from wsreid.tracking.result_table import RESULTS_FILE
 from wsreid.tracking.run_folder import CHECKPOINTS, CONFIG_FILE
 
@@ -52,7 +54,7 @@ class RecordedRun:
     def method(self) -> str:
         """Class of its method."""
         class_path = str((self.config.get("model") or {}).get("class_path", ""))
-        return str(self.results.get("method") or class_path.rpartition(".")[2] or "?")
+        return str(self.results.get("method") or plain_text(class_path.rpartition(".")[2]) or "?")
 
     @property
     def data(self) -> str:
@@ -77,8 +79,14 @@ class RecordedRun:
 
     @property
     def hashes(self) -> Mapping[str, str]:
-        """Content hashes of what it learned from: `data`, `bags`."""
-        return dict(self.results.get("hashes", {}))
+        """Content hashes of what it learned from: `data`, `bags`; of a run that has not finished, as it began.
+
+        Raises:
+            DataError: What it began with is damaged.
+        """
+        return dict(
+            self.results["hashes"] if "hashes" in self.results else read_provenance(self.path).get("hashes", {})
+        )
 
     @property
     def definition(self) -> Mapping[str, str | int]:
@@ -244,7 +252,7 @@ def _results(path: Path) -> dict[str, Any]:
     wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name, kind()), kind)]
     if wrong or not all(isinstance(row, dict) for row in content["rows"]):
         raise DataError(f"{path}: damaged: see {wrong[0] if wrong else 'rows'}. Test the run again to make it.")
-    return content
+    return dict(plain_text(content))
 
 
 def _table(path: Path) -> pd.DataFrame:
