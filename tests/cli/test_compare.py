@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.tracking.run_folders import make_result, write_run
+from tests.tracking.run_folders import change_results, make_result, write_run
 from wsreid.cli import compare, main
 from wsreid.errors import ConfigError, DataError
 
@@ -48,6 +48,15 @@ def test_runs_that_mean_other_things_are_told_apart(runs, capsys):
     out = capsys.readouterr().out
     assert "NOT COMPARABLE, so there are 2 tables" in out
     assert "junk: table 1: same camera; table 2: none." in out
+
+
+def test_no_name_breaks_the_table(runs, capsys):
+    for seed in (0, 1):
+        change_results(runs / "DGL" / f"seed{seed}", method="D\n| evil | \x1b[31mL", data="x\n# y")
+    compare.run([str(runs), "--format", "md"])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert not [line for line in out.splitlines() if line.startswith(("| evil", "# y"))]
 
 
 def test_it_is_a_command_and_other_formats_are_all_that_is_printed(runs, capsys):

@@ -161,7 +161,8 @@ def test_damaged_results_are_refused(finished, change, told):
 
 
 def test_control_characters_of_names_are_replaced(finished):
-    change_results(finished, method="A\n| B\x1b[2J\x9b", data="d\td\u2028d", definition={"junk\x00": "same\rcamera"}, seed=4)
+    definition = {"junk\x00": "same\rcamera"}
+    change_results(finished, method="A\n| B\x1b[2J\x9b", data="d\td\u2028d", definition=definition, seed=4)
     run = read_run(finished)
     assert (run.method, run.data, run.seed) == ("A | B\ufffd[2J\ufffd", "d d d", 4)
     assert run.definition == {"junk\ufffd": "same camera"}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml  # type: ignore[import-untyped]
 
 from wsreid.errors import DataError
-from wsreid.tracking.provenance import read_provenance
 from wsreid.tracking.plain_text import plain_text
+from wsreid.tracking.provenance import read_provenance
 from wsreid.tracking.result_table import RESULTS_FILE
 from wsreid.tracking.run_folder import CHECKPOINTS, CONFIG_FILE
 
