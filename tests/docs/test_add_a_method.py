@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.experiments.test_configs import EXPERIMENTS, TINY_RUN
 from wsreid import load_run
@@ -15,7 +16,9 @@ from wsreid.tracking.csv_logger import read_metrics
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 
 
-def test_the_method_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_method_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "my_method.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -31,3 +34,16 @@ def test_the_method_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert type(load_run(tmp_path / "run", allow=["my_method"]).method).__name__ == "RandomGuess"
     _, rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert any(float(row["train/guess"] or 0) > 0 for row in rows)
+    assert 24 < len(code.splitlines()) < 48  # a few dozen, as this page and README.md say
+
+    capsys.readouterr()
+    (settings,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("my_method.yaml").write_text(settings, encoding="utf-8")
+    (line,) = [found for found in PAGE.read_text(encoding="utf-8").splitlines() if "--config my_method.yaml" in found]
+    with pytest.raises(SystemExit):
+        main([*line.split()[3:], "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["class_path"] == "my_method.RandomGuess"
+    named = yaml.safe_load(settings)["model"]["init_args"]
+    assert {name: printed["model"]["init_args"][name] for name in named} == named
