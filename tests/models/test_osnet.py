@@ -87,3 +87,20 @@ def test_without_a_neck_all_features_are_one_and_a_fresh_neck_only_rescales_them
     assert torch.equal(neck.metric[0], plain.metric[0])
     assert torch.equal(neck.features, neck.heads[0])
     torch.testing.assert_close(neck.features, plain.features / (1 + 1e-5) ** 0.5)
+
+
+def test_the_ibn_form_normalises_each_image_in_the_stem_and_behind_the_blocks_of_conv2():
+    torch.manual_seed(0)
+    network = OSNet("osnet_ibn_x1_0", neck="none").eval()
+    seen = []
+    for module in (network.conv1.bn, network.conv2[0], network.conv2[1], network.conv3[0]):
+        module.register_forward_hook(lambda _m, _i, out: seen.append(out.clone()))  # ReLU works in place
+    with torch.no_grad():
+        network.conv2[0].IN.bias.fill_(100.0)  # far above zero, so that the ReLU behind it changes nothing
+        network.conv2[1].IN.bias.fill_(100.0)
+        network(torch.randn(2, 3, 64, 32))
+    stem, *blocks, other = seen
+    assert stem.mean(dim=(2, 3)).abs().max() < 1e-4
+    for block in blocks:
+        torch.testing.assert_close(block.mean(dim=(2, 3)), torch.full((2, 256), 100.0))
+    assert other.mean(dim=(2, 3)).std() > 0.01

@@ -204,3 +204,24 @@ def test_the_stems_of_the_projects_differ_as_theirs_do():
             else:
                 torch.testing.assert_close(seen[0], F.max_pool2d(stem, 3, 2, ceil_mode=True))
                 assert seen[0].min() < 0
+
+
+@pytest.mark.usefixtures("weightless")
+def test_each_project_has_its_own_resnet(tmp_path):
+    found = {name: read(name, tmp_path).network for name in CASES if "R50" in name or " resnet50" in name}
+    assert all(n.body.maxpool.ceil_mode == name.startswith("fast-reid") for name, n in found.items())
+    assert [name for name, n in found.items() if isinstance(n.body.act1, torch.nn.Identity)] == ["Bag of Tricks R50"]
+    two = {"torchreid resnet50", "torchreid resnet50_ibn_a", "torchvision resnet50"}
+    assert {name for name, n in found.items() if n.body.layer4[0].conv2.stride == (2, 2)} == two
+    pools = {name.split()[1]: type(n.pooling).__name__ for name, n in found.items() if name.startswith("fast-reid")}
+    assert pools == {"BoT": "AvgPool", "AGW": "FixedGeM", "SBS": "GeM"}
+
+
+def test_the_feature_is_behind_the_neck():
+    torch.manual_seed(0)
+    network = PublishedResNet(ResNetBody(last_stride=2, neck=True)).eval()
+    with torch.no_grad():
+        network.neck.bn.running_mean.uniform_(0, 5)
+        found = network(torch.randn(2, 3, 32, 16))
+        torch.testing.assert_close(found.features, network.neck(found.metric[0]))
+    assert not torch.allclose(found.features, found.metric[0])
