@@ -214,3 +214,9 @@ def test_the_search_benchmarks_gallery_has_its_queries_matches(load, tmp_path, m
         ]
     )
     assert own == pytest.approx(0.5, abs=0.25)
+
+
+def test_the_help_benchmark_times_commands_beside_lightning(load):
+    found = load("help").measured(1, ["", "compare"])
+    assert set(found) == {"lightning", "", "compare"}
+    assert found["compare"] < found["lightning"]
