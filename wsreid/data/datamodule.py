@@ -29,12 +29,12 @@ from wsreid.data.loader import batch_loader
 from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split
 from wsreid.data.needs import Needs
-from wsreid.data.preparation import prepared_bags, prepared_manifest, rows_to_train_on, sampled_rows
+from wsreid.data.preparation import bag_label_file, prepared_bags, prepared_manifest, rows_to_train_on, sampled_rows
 from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.data.resumable_loader import ResumableLoader
 from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
 from wsreid.data.skipped import SkippedImages
-from wsreid.data.sources import Market1501, Source, SYSU30k
+from wsreid.data.sources import Market1501, Source
 from wsreid.data.splits import query_and_gallery, split_identities
 from wsreid.data.training_draw import Draw, TrainingDraw
 from wsreid.data.transforms import AugmentSettings, EvalTransform, TrainTransform
@@ -169,7 +169,8 @@ class BagDataModule(pl.LightningDataModule):
         if self.bag_file is not None:
             bags = Bags.open(self.bag_file)
         else:
-            bags = prepared_bags(self.manifest, self.bag_settings, self.val_rows, self._label_file)
+            labels = bag_label_file(self.manifest, self.source, self.bag_settings)
+            bags = prepared_bags(self.manifest, self.bag_settings, self.val_rows, labels)
         bags.check_against(self.manifest)
         val_classes = self.manifest.class_index(np.unique(self.manifest.pid[self.val_rows]))
         check_held_out(self.manifest, bags, self.val_rows, val_classes)
@@ -347,15 +348,6 @@ class BagDataModule(pl.LightningDataModule):
     def test_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Manifest rows of the test split's queries and gallery."""
         return self.manifest.rows(Split.QUERY), self.manifest.rows(Split.GALLERY)
-
-    @property
-    def _label_file(self) -> Path | None:
-        if self.bag_settings.protocol != "sysu":
-            return None
-        if self.manifest.source == SYSU30k.name:
-            return SYSU30k().bag_label_file(self.manifest.root)
-        same = self.source.name == self.manifest.source
-        return self.source.bag_label_file(self.manifest.root) if same else None
 
     @property
     def _rank(self) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from wsreid.data.make_bags import make_bags
 from wsreid.data.manifest import Manifest, Split, write_manifest
 from wsreid.data.seeding import stream
 from wsreid.data.sources.base import Source
+from wsreid.data.sources.sysu30k import SYSU30k
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,24 @@ def prepared_bags(
         make_bags(manifest, settings, rows_to_train_on(manifest, held_out), label_file=label_file).write(partial)
 
     return Bags.open(build_once(folder / f"{settings.protocol}-{key}.arrow", build), _BAGS_REMEDY)
+
+
+def bag_label_file(manifest: Manifest, source: Source, settings: BagSettings) -> Path | None:
+    """Where a data set keeps the labels of its bags.
+
+    Args:
+        manifest: The data set.
+        source: What would read it where the manifest does not say that SYSU-30k's does.
+        settings: The bags.
+
+    Returns:
+        The file; None = there is none, or the protocol reads none.
+    """
+    if settings.protocol != "sysu":
+        return None
+    if manifest.source == SYSU30k.name:
+        return SYSU30k().bag_label_file(manifest.root)
+    return source.bag_label_file(manifest.root) if source.name == manifest.source else None
 
 
 def rows_to_train_on(manifest: Manifest, held_out: NDArray[np.int64]) -> NDArray[np.int64]:
