@@ -56,6 +56,17 @@ def test_without_metrics_it_is_said(read, tmp_path):
     assert chart.note.startswith("n/a")
 
 
+@pytest.mark.parametrize("left", [None, "", "epoch,step,val/mAP_step\n0,1,0.2"])
+def test_a_run_without_a_curve_is_named_beside_those_that_have_one(read, tmp_path, left):
+    runs = read(((), {}), ((), {"method": "Oracle"}))
+    assert "Without a curve" not in learning_curves(runs).note
+    file = tmp_path / "1" / "metrics.csv"
+    file.unlink() if left is None else file.write_text(left)
+    again = named_runs([read_run(tmp_path / name) for name in "01"])
+    said = "Without a curve, as metrics.csv is missing or holds no value: Oracle, seed 0."
+    assert learning_curves(again).note.endswith(said)
+
+
 def test_diagnostics_are_by_group_and_stand_beside_chance(read, tmp_path):
     runs = read(((), {}), ((), {"method": "Oracle"}))
     (tmp_path / "0" / "diagnostics.csv").write_text(DIAGNOSTICS)

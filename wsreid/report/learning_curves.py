@@ -34,6 +34,8 @@ def learning_curves(runs: Sequence[NamedRun]) -> Chart:
     note = "The last value of each epoch. Runs of one experiment have one colour."
     if not choices:
         note = f"n/a: no run has logged a value in its {METRICS_FILE}."
+    elif bare := [named.name for named in runs if not any(len(named.run.curve(name)) for name in names)]:
+        note += f" Without a curve, as {METRICS_FILE} is missing or holds no value: {', '.join(bare)}."
     return Chart("curves", "Learning curves", note, tuple(choices))
 
 

@@ -153,12 +153,12 @@ def _lists(
         if data.module is None:
             notes.append(f"{each.name}: no images: {data.reason}.")
     sets = query_sets(tested, most, pool)
-    notes += [
+    notes += dict.fromkeys(  # sets of as many queries are told of once
         f"{len(found.queries)} of {found.total} queries are shown (--queries): the half of them on which the runs have "
         "the lowest mean AP, and others at even steps from there to the best."
         for found in sets
         if found.total > len(found.queries)
-    ]
+    )
     return sets, notes
 
 

@@ -120,7 +120,7 @@ class RecordedRun:
         """
         path = self.path / METRICS_FILE
         table = _table(path)
-        words = [str(name) for name, kind in table.dtypes.items() if kind.kind not in "biuf"]
+        words = [str(name) for name, kind in table.dtypes.items() if len(table) and kind.kind not in "biuf"]
         if words or (len(table.columns) and not {"epoch", "step"} <= set(table.columns)):
             wrong = f"{words[0]} holds what is no number" if words else "epoch or step is missing"
             raise DataError(f"{path}: damaged: {wrong}.")
