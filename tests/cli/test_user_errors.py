@@ -53,7 +53,9 @@ def test_a_killed_worker_is_one_line_that_says_what_to_do():
     with pytest.raises(RuntimeError) as caught:
         list(DataLoader(_Dies(), num_workers=1))
     message = str(user_error(caught.value))
-    assert re.match(r"a process that loads images died \(pid \d+, signal: Killed\)\..*--data\.num_workers", message)
+    # by which signal, torch knows only where nobody has taken its handler of SIGCHLD away, as tests before this one may
+    died = r"a process that loads images died \(pid \d+, (signal: Killed|unasked)\)\..*--data\.num_workers"
+    assert re.match(died, message)
     assert "--ckpt_path last" in message
     assert "\n" not in message
 
