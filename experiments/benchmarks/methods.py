@@ -241,7 +241,8 @@ def dearer(kind: type[Method]) -> str:
 def kinds() -> list[type[Method]]:
     """All methods, by name."""
     named = (getattr(wsreid.methods, name) for name in wsreid.methods.__all__)
-    found = [kind for kind in named if isinstance(kind, type) and issubclass(kind, Method) and kind is not Method]
+    methods = [kind for kind in named if isinstance(kind, type) and issubclass(kind, Method) and kind is not Method]
+    found = [kind for kind in methods if kind.trains]
     return sorted(found, key=lambda kind: kind.__name__)
 
 

@@ -29,7 +29,9 @@ SMALL = [
     *("--trainer.max_epochs", "3", "--trainer.limit_train_batches", "3", "--trainer.enable_model_summary", "false"),
     *("--checkpoint.every_n_steps", "2"),  # behind steps 2, 3 (the epoch), 5, 6, 8, 9
 ]
-METHODS = sorted(path.stem for path in (EXPERIMENTS / "synthetic").glob("*.yaml") if path.stem != "pretrain")
+METHODS = sorted(
+    path.stem for path in (EXPERIMENTS / "synthetic").glob("*.yaml") if path.stem not in ("pretrain", "transfer")
+)
 MOMENTS = {
     "in the first step": in_step(0),
     "in validation": in_validation(1),

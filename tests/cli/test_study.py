@@ -113,6 +113,7 @@ def test_the_run_to_start_from_is_made_once_and_not_where_nothing_is_left(folder
     assert calls(folder) == []
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_runs_again_and_says_so(folder, capsys):
     study.run(["s.yaml"])
     calls(folder)
@@ -150,6 +151,7 @@ def test_a_killed_run_resumes(folder):
     assert calls(folder) == ["bad 0", "bad 1", "good 0 again", "good 1"]
 
 
+@pytest.mark.slow
 def test_some_methods_alone_and_again(folder, monkeypatch):
     found = study.run(["s.yaml", "--only", "good"])
     assert calls(folder) == ["good 0", "good 1"]
@@ -310,6 +312,7 @@ def test_interrupted_it_stops_its_runs_and_says_how_to_go_on(folder, number):
     assert not Path("begunbad0").exists()
 
 
+@pytest.mark.slow
 def test_a_run_tells_a_study_what_it_has_done(run_cli, tmp_path):
     facts = ["--trainer.callbacks+", "wsreid.study.run_facts.RunFacts"]
     run_cli("fit", "--run", tmp_path / "a", "--trainer.max_epochs", 2, *facts)

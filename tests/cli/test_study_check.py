@@ -27,6 +27,7 @@ def file(tmp_path, monkeypatch):
     return Path("s.yaml")
 
 
+@pytest.mark.slow
 def test_all_lines_are_parsed_before_the_first_run(file, capsys):
     with pytest.raises(ConfigError, match="No run was started") as error:
         study.run([str(file), "--dry_run"])

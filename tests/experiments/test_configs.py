@@ -38,6 +38,11 @@ EXPECTED = (  # of tiny runs, and of bags that share no identity, as PKU-Reid's
 )
 
 
+def is_quick(config: str) -> bool:
+    """Whether the fast suite runs it: each method once, and the graph model on each data set."""
+    return config.startswith(("synthetic/", "quickstart")) or config.endswith("/dgl.yaml")
+
+
 @pytest.fixture
 def data_args(request: pytest.FixtureRequest) -> list[str]:
     """The data of a config's folder."""
@@ -69,7 +74,11 @@ def run_tiny(config: str, run: Path, args: list[str]) -> SuiteCLI:
     return main(["fit", "--config", str(EXPERIMENTS / config), "--run", str(run), *args, *tiny])
 
 
-@pytest.mark.parametrize(("config", "data_args"), [(c, c.split("/")[0]) for c in TRAINED], indirect=["data_args"])
+@pytest.mark.parametrize(
+    ("config", "data_args"),
+    [pytest.param(c, c.split("/")[0], marks=() if is_quick(c) else pytest.mark.slow) for c in TRAINED],
+    indirect=["data_args"],
+)
 def test_config_runs(
     config: str,
     data_args: list[str],
