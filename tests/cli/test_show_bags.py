@@ -35,7 +35,9 @@ def test_bags_and_pairs_are_drawn(files, capsys):
 
 def test_the_seed_chooses(files, monkeypatch):
     saved = []
-    monkeypatch.setattr(show_bags, "save_figure", lambda figure, folder, name, colours: saved.append(name) or ())
+    monkeypatch.setattr(
+        "wsreid.tracking.figure_files.save_figure", lambda figure, folder, name, colours: saved.append(name) or ()
+    )
 
     def ids(seed):
         found = show_bags.run(["m.arrow", "bags.arrow", "--out", "p", "--bags", "2", "--pairs", "0", "--seed", seed])
@@ -47,7 +49,7 @@ def test_the_seed_chooses(files, monkeypatch):
 
 
 def test_without_matches_there_is_no_picture_of_pairs_and_it_says_so(files, monkeypatch, capsys):
-    monkeypatch.setattr(show_bags, "draw_pairs", lambda manifest, count, seed: [])
+    monkeypatch.setattr("wsreid.tracking.shown_data.draw_pairs", lambda manifest, count, seed: [])
     found = show_bags.run(["m.arrow", "bags.arrow", "--out", "p"])
     assert [path.name for path in found.files] == ["bags.png", "bags.svg"]
     assert "No picture of pairs" in capsys.readouterr().out

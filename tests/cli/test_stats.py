@@ -71,8 +71,10 @@ def test_without_bags_the_missing_figure_is_named(files, capsys):
 
 def test_bags_of_another_set_are_named_after_their_file(files, monkeypatch):
     seen = []
-    monkeypatch.setattr(stats, "bags_figure", lambda bags: seen.append([b.title for b in bags]) or stats.counts_figure)
-    monkeypatch.setattr(stats, "save_figure", lambda figure, folder, name: ())
+    monkeypatch.setattr(
+        "wsreid.tracking.dataset_figures.bags_figure", lambda bags: seen.append([b.title for b in bags]) or None
+    )
+    monkeypatch.setattr("wsreid.tracking.figure_files.save_figure", lambda figure, folder, name: ())
     stats.run(["--bags", "bags.arrow", "--out", "figures"])
     stats.run(["m.arrow", "--bags", "bags.arrow", "bags.arrow", "--out", "figures"])
     assert seen == [["bags.arrow, random"], ["Market-1501, random"] * 2]

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -15,9 +15,9 @@ from wsreid.cli.manifest_argument import check_folder, open_manifest
 from wsreid.cli.typo import explain, option_names
 from wsreid.data.bags import Bags
 from wsreid.errors import ConfigError
-from wsreid.tracking.bag_figure import ShownBag, bag_figure, pair_figure
-from wsreid.tracking.figure_files import save_figure
-from wsreid.tracking.shown_data import draw_bags, draw_pairs
+
+if TYPE_CHECKING:
+    from wsreid.tracking.bag_figure import ShownBag
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,11 @@ def run(args: list[str]) -> Pictures:
             raise ConfigError(f"--{name} {getattr(options, name)}: expected at least {least}.")
     if options.colours is not None and not 2 <= options.colours <= 256:
         raise ConfigError(f"--colours {options.colours}: expected 2 to 256, or leave it out for all.")
+    # late: these load matplotlib, and `--help` does not need it
+    from wsreid.tracking.bag_figure import bag_figure, pair_figure
+    from wsreid.tracking.figure_files import save_figure
+    from wsreid.tracking.shown_data import draw_bags, draw_pairs
+
     manifest = open_manifest(options.manifest)
     check_folder(options.out, "--out", [manifest])
     bags = Bags.open(options.bag_file, "Name another bag file.")

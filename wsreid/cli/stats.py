@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -20,9 +20,10 @@ from wsreid.data.cache import write_atomically
 from wsreid.data.dataset_statistics import SetStatistics, compared, measured_statistics
 from wsreid.data.manifest import Manifest
 from wsreid.errors import ConfigError
-from wsreid.tracking.dataset_figures import BagSizes, bags_figure, counts_figure
 from wsreid.tracking.dataset_table import csv_table, json_table, markdown_table, notes, terminal_table
-from wsreid.tracking.figure_files import save_figure
+
+if TYPE_CHECKING:
+    from wsreid.tracking.dataset_figures import BagSizes
 
 Format = Literal["terminal", "md", "csv", "json"]
 _TEXTS: Final[dict[str, Callable[[Sequence[SetStatistics]], str]]] = {
@@ -104,6 +105,8 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
 
 def _sizes(bags: Bags, manifests: Sequence[Manifest], lines: Sequence[SetStatistics]) -> BagSizes:
     """Names the bags after their data set where its manifest is at hand, else after their file."""
+    from wsreid.tracking.dataset_figures import BagSizes  # late: it loads matplotlib
+
     title = f"{Path(bags.path or '').name}, {bags.settings.protocol}"
     for manifest in manifests:
         if manifest.hash == bags.manifest_hash:
@@ -114,6 +117,9 @@ def _sizes(bags: Bags, manifests: Sequence[Manifest], lines: Sequence[SetStatist
 
 
 def _write(out: Path, lines: Sequence[SetStatistics], bags: Sequence[BagSizes]) -> list[Path]:
+    from wsreid.tracking.dataset_figures import bags_figure, counts_figure  # late: these load matplotlib
+    from wsreid.tracking.figure_files import save_figure
+
     files: list[Path] = []
     for ending, table in _TEXTS.items():
         path = out / f"stats.{ending}"
