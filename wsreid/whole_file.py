@@ -59,3 +59,18 @@ def cannot_write(path: Path, error: OSError) -> WsreidError:
         f"{path} cannot be written: {reason}. What the run folder holds is whole: mend that, then go on with the same "
         "command and --ckpt_path last"
     )
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings the renames in a folder to the disk, where the system lets a folder be opened.
+
+    Args:
+        folder: The folder.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from wsreid.retrieval.watching import Watcher
+    from wsreid.retrieval.watching import Watch
 
 
 @contextlib.contextmanager
-def bar(what: str) -> Iterator[Watcher]:
+def bar(what: str) -> Iterator[Watch]:
     """Shows on stderr what is being done: a bar in a terminal, elsewhere a line in the log now and then.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -70,19 +69,6 @@ def write_evaluation(path: Path, content: Mapping[str, object]) -> None:
         raise ConfigError(f"--output {path}: cannot be written ({error.strerror or error}).") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def content_hash(path: Path) -> str:
-    """Hash of a file's bytes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        SHA-256, 64 hexadecimal digits.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_evaluation(path: Path) -> bool:

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from wsreid.cli.evaluate_options import EvaluateOptions
-from wsreid.cli.evaluation_file import content_hash
 from wsreid.retrieval import RetrievalResult, summary
 from wsreid.retrieval.bootstrap import drawn_identities
 from wsreid.retrieval.feature_files import FeatureFile
 from wsreid.retrieval.junk import UNKNOWN, Ints
 from wsreid.retrieval.lost_queries import LostQueries
 from wsreid.retrieval.verification_result import VerificationResult
-from wsreid.tracking.provenance import git_commit, versions
+from wsreid.tracking.provenance import file_hash, git_commit, versions
 from wsreid.tracking.result_table import DRAWS, LEVEL, SEED, ResultRow, percent, result_table
 
 
@@ -181,7 +180,7 @@ def _side(file: FeatureFile) -> dict[str, object]:
         "cameras": None if file.camera is None else _different(file.camera),
         "dimension": int(file.features.shape[1]),
         "dtype": str(file.features.dtype),
-        "sha256": {str(source): content_hash(source) for source in file.sources},
+        "sha256": {str(source): file_hash(source) for source in file.sources},
     }
 
 

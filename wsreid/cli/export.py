@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from wsreid.export.of_run import Exported
 
 Format = Literal["onnx", "pt2", "safetensors"]
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,11 @@ def _files(folder: Path | None, count: int) -> list[Path]:
         return []
     if not folder.is_dir():
         raise ConfigError(f"--images {folder}: there is no such folder.")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)[:count]
+    from wsreid.data.image_header import SUFFIXES  # late: `--help` needs no reader of images
+
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)[:count]
     if not files:
-        raise ConfigError(f"--images {folder}: no image in it ends in {', '.join(_SUFFIXES)}.")
+        raise ConfigError(f"--images {folder}: no image in it ends in {', '.join(sorted(SUFFIXES))}.")
     return files
 
 

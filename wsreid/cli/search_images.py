@@ -14,7 +14,7 @@ from wsreid.data.image_header import SUFFIXES
 from wsreid.data.images import ImageLocation, UnreadableImage, read_image
 from wsreid.data.sources.scan import scan
 from wsreid.errors import DataError
-from wsreid.retrieval.watch import Watch
+from wsreid.retrieval.watching import Watch
 from wsreid.tracking.loaded_run import LoadedRun
 
 _AT_ONCE: Final = 64  # images that are in memory together

@@ -28,7 +28,8 @@ from wsreid.retrieval.index import SearchIndex
 from wsreid.retrieval.saved_index import index_path, saved_index
 from wsreid.retrieval.saved_recall import K
 from wsreid.retrieval.search_settings import SearchSettings
-from wsreid.retrieval.watch import Watch, WatchedTable
+from wsreid.retrieval.watched_table import WatchedTable
+from wsreid.retrieval.watching import Watch
 from wsreid.tracking.answer import Answer, Hit
 from wsreid.tracking.answer_figure import IN_A_LINE, LINES, answer_figure
 from wsreid.tracking.loaded_run import LoadedRun, load_run

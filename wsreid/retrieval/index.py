@@ -26,7 +26,8 @@ from wsreid.retrieval.index_file import IndexFacts, read_index, write_index
 from wsreid.retrieval.junk import Ints
 from wsreid.retrieval.search_rows import gallery_rows, query_rows, squared_norms
 from wsreid.retrieval.search_settings import EF, GPU_CODES, SearchSettings, search_settings
-from wsreid.retrieval.watch import Watch, WatchedTable, unwatched
+from wsreid.retrieval.watched_table import WatchedTable
+from wsreid.retrieval.watching import Watch, unwatched
 
 
 class SearchIndex:

@@ -18,7 +18,7 @@ from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.faiss_library import load_faiss
 from wsreid.retrieval.features import Metric
 from wsreid.retrieval.search_settings import SearchSettings
-from wsreid.retrieval.watch import Watch, unwatched
+from wsreid.retrieval.watching import Watch, unwatched
 
 MAGIC = b"wsreid-index-2\n"
 _MEND = "Build the index again to make it."

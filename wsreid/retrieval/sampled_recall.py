@@ -11,7 +11,8 @@ from wsreid.retrieval.faiss_topk import recall_of, recall_sample
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.index import SearchIndex
 from wsreid.retrieval.junk import Pairs
-from wsreid.retrieval.watch import Watch, WatchedTable, unwatched
+from wsreid.retrieval.watched_table import WatchedTable
+from wsreid.retrieval.watching import Watch, unwatched
 
 
 def sampled_recall(

@@ -17,7 +17,7 @@ from wsreid.retrieval.index import SearchIndex
 from wsreid.retrieval.index_file import read_facts
 from wsreid.retrieval.saved_recall import Recall, saved_recall
 from wsreid.retrieval.search_settings import SearchSettings
-from wsreid.retrieval.watch import Watch, unwatched
+from wsreid.retrieval.watching import Watch, unwatched
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from wsreid.retrieval.index import SearchIndex
 from wsreid.retrieval.index_file import IndexFacts, read_facts
 from wsreid.retrieval.sampled_recall import sampled_recall
 from wsreid.retrieval.search_settings import EF
-from wsreid.retrieval.watch import Watch, unwatched
+from wsreid.retrieval.watching import Watch, unwatched
 
 _FORMAT: Final = "wsreid recalls 1"
 K: Final = 10

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +13,7 @@ from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.junk import Ints
 from wsreid.retrieval.npz_file import write_npz
 from wsreid.retrieval.shard_folder import ShardFolder, cannot_write
+from wsreid.whole_file import sync_folder
 
 Table = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -123,18 +122,7 @@ class ShardWriter:
         path = self.folder.path / f"shard-{row[0]:08d}-{row[-1]:08d}.npz"
         try:
             write_npz(path, {"features": features, "pid": pid, "camera": camera, "row": row})
-            _sync_folder(self.folder.path)
+            sync_folder(self.folder.path)
         except OSError as error:
             raise cannot_write(path, error, features.nbytes) from error
         self._since = self._clock()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings a rename to the disk, where the system lets a folder be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,21 +8,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 
-Watcher = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is; 0 of 0 = nobody knows."""
+Watch: TypeAlias = Callable[[str, int, int], None]
+"""Is given what is being done, how much of it is done, and how much there is in all; 0 = not known."""
 
 logger = logging.getLogger(__name__)
 
 _LINE_EVERY: Final = 30.0
 """Seconds between two lines in the log."""
 
-_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+_watcher: ContextVar[Watch | None] = ContextVar("watcher", default=None)
+
+
+def unwatched(what: str, done: int, total: int) -> None:
+    """Shows nothing."""
 
 
 @contextmanager
-def watched_by(watcher: Watcher) -> Iterator[None]:
+def watched_by(watcher: Watch) -> Iterator[None]:
     """Has all rankings inside tell how far they are.
 
     Args:

@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from wsreid.errors import WsreidError
+from wsreid.whole_file import sync_folder
 
 _log = logging.getLogger(__name__)
 LAST = "last.ckpt"
@@ -90,7 +91,7 @@ class CheckpointFiles(TorchCheckpointIO):
                 os.fsync(out.fileno())
             _keep(file)
             temporary.replace(file)
-            _sync_folder(file.parent)
+            sync_folder(file.parent)
         except OSError as error:
             _remove(temporary)
             raise WsreidError(
@@ -119,14 +120,3 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         _log.debug("%s stays: %s", path, error)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings the renames to the disk, where the system lets a folder be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,20 +1,11 @@
-"""How far a long piece of work is, told to whoever shows it."""
+"""A table that tells how far it has been read."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TypeAlias
 
 from torch import Tensor
 
 from wsreid.retrieval.features import FeatureTable
-
-Watch: TypeAlias = Callable[[str, int, int], None]
-"""Is given what is being done, how much of it is done, and how much there is in all; 0 = not known."""
-
-
-def unwatched(what: str, done: int, total: int) -> None:
-    """Shows nothing."""
+from wsreid.retrieval.watching import Watch
 
 
 class WatchedTable(FeatureTable):
