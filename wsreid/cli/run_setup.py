@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import Logger
 from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.last_checkpoint import CheckpointSettings, LastCheckpoint
 from wsreid.cli.random_state import RandomState
+from wsreid.cli.restart_by_epochs import RestartByEpochs
 from wsreid.cli.stop_signals import StopSignals
 from wsreid.errors import ConfigError
 from wsreid.tracking import (
@@ -194,7 +195,7 @@ def make_callbacks(
     signals: StopSignals,
 ) -> list[Callback]:
     """Checkpoints, progress bar, clock, curve and W&B's pictures, as far as the options leave them on."""
-    callbacks: list[Callback] = [FitClock(), CutCurve(), RandomState()]
+    callbacks: list[Callback] = [FitClock(), CutCurve(), RandomState(), RestartByEpochs()]
     if wandb.mode != "disabled":
         callbacks.append(WandbCallback(wandb))
     given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
