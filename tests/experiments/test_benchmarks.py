@@ -220,3 +220,13 @@ def test_the_help_benchmark_times_commands_beside_lightning(load):
     found = load("help").measured(1, ["", "compare"])
     assert set(found) == {"lightning", "", "compare"}
     assert found["compare"] < found["lightning"]
+
+
+def test_the_classifier_benchmark_compares_the_whole_with_its_parts(load, capsys):
+    sizes = ["--images", "6", "--network_images", "2", "--classes", "41", "--width", "16", "--turns", "1"]
+    result = load("classifier").main(["--backbone", "osnet_x0_25", "--size", "32", "16", "--processes", "4", *sizes])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    _, whole, part = result["rows"]
+    assert (whole["rows"], whole["columns"], part["rows"], part["columns"]) == (6, 41, 24, 11)
+    assert whole["kept MB"] == pytest.approx(4 * 41 * 16 * 4 / 1e6)
+    assert result["saved MB"] == pytest.approx((4 * 30 * 16 + 2 * (6 * 41 - 24 * 11)) * 4 / 1e6)

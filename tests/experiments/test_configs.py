@@ -100,7 +100,7 @@ def test_config_runs(
     assert (trained.refine is not None) == has_truth  # SYSU-30k has no image-level truth: n/a
     for file in ("config.yaml", "metrics.csv", "retrieval.npz", "results.json", "checkpoints/last.ckpt"):
         assert (run / file).is_file(), file
-    # What Python shows nobody by default: deprecations within libraries, and folders of W&B's runs in other tests, let go now.
+    # What Python shows nobody by default: deprecations in libraries, and folders of other tests' W&B runs, let go now.
     unshown = (DeprecationWarning, ResourceWarning)
     said = [str(warning.message) for warning in recwarn if not issubclass(warning.category, unshown)]
     said += [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
