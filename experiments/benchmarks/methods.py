@@ -24,6 +24,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
 
@@ -37,12 +38,18 @@ from torch.profiler import ProfilerActivity, profile
 import wsreid.methods
 from wsreid.data.batch import BagBatch, Truth
 from wsreid.data.needs import Needs
-from wsreid.methods import DGL, BagCE, Method
+from wsreid.methods import DGL, BagCE, Distill, Method
 from wsreid.methods.epoch_pass import EmbeddedRows
+from wsreid.models import build_network
+from wsreid.models.trained import TrainedNetwork
 
 MOST_TIME, MOST_MB = 1.10, 200.0
 CLUSTERS, PER_CLUSTER = 50, 40  # of the rows that a method with a pass over the set is given
-_NOTES: Final = {"RC": "second forward pass", "DGL": "second softmax over all identities"}  # beyond what `needs` says
+_NOTES: Final = {
+    "Distill": "teacher's forward pass",
+    "RC": "second forward pass",
+    "DGL": "second softmax over all identities",
+}  # beyond what `needs` says
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,9 @@ class Stepper:
         self.optimizer = found
         if isinstance(self.method, DGL):
             self.method.sureness.fill_(1)  # as late in a run, when it asks its bank
+        if isinstance(self.method, Distill):  # a teacher of the student's own size
+            teacher = build_network(backbone).to(device).requires_grad_(False).eval()
+            self.method.teach(TrainedNetwork(teacher, (0.5,) * 3, (0.5,) * 3, None, Path(), ""))
         if kind.needs.epoch_pass:
             self.method.epoch_features(self._rows(len(self.batch)))
 

@@ -16,6 +16,7 @@ from tests.cli.killed_runs import (
     in_validation,
 )
 from tests.experiments.test_configs import EXPERIMENTS, TINY_RUN
+from tests.teachers import teacher_arguments
 from wsreid.cli import main
 from wsreid.methods import BagCE
 
@@ -41,7 +42,8 @@ MOMENTS = {
 
 
 def fit(method: str, run: Path, *more: str) -> None:
-    main(["fit", "--config", str(EXPERIMENTS / "synthetic" / f"{method}.yaml"), "--run", str(run), *SMALL, *more])
+    own = teacher_arguments(method, run.parent)
+    main(["fit", "--config", str(EXPERIMENTS / "synthetic" / f"{method}.yaml"), "--run", str(run), *SMALL, *own, *more])
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.teachers import teacher_arguments
 from wsreid import methods
 from wsreid.cli import main
 from wsreid.cli.suite import SuiteCLI
@@ -62,7 +63,7 @@ def test_each_method_has_a_config_for_each_data_set() -> None:
         for kind in kinds
         if issubclass(kind, Method) and kind not in (Method, FolderCE) and kind.trains
     }
-    assert len(names) == 19
+    assert len(names) == 20
     expected = {f"{folder}/{name}.yaml" for folder in ("market1501", "synthetic", "pku") for name in names}
     expected |= {f"sysu30k/{name}.yaml" for name, truth in names.items() if not truth} | {"sysu30k/folderce.yaml"}
     expected |= {f"{folder}/transfer.yaml" for folder in ("market1501", "synthetic", "pku", "sysu30k")}
@@ -88,7 +89,7 @@ def test_config_runs(
 ) -> None:
     run = tmp_path / "run"
     network = ["--model.backbone", "osnet_x0_25", "--model.last_stride", "1"]
-    cli = run_tiny(config, run, [*data_args, *network])
+    cli = run_tiny(config, run, [*data_args, *network, *teacher_arguments(Path(config).stem, tmp_path)])
 
     assert cli.trainer.global_step == 2
     trained, untrained = cli.results

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.retrieval.pool import SIZE, Failed
+from tests.teachers import teacher_options
 from wsreid import methods
 from wsreid.methods import FolderCE, Method
 from wsreid.methods.diagnostics import ALL
@@ -92,8 +93,9 @@ def buffers_of_one(name):
 @pytest.mark.parametrize("name", ALIKE)
 def test_each_method_trains_alike_on_several_processes(pool, tmp_path, name):
     batches = [[rank, rank + SIZE] for rank in range(SIZE)]
-    found = ran(pool, jobs.trained_together, name, OPTIONS.get(name, {}), batches, tmp_path)
-    before = jobs.trained(name, OPTIONS.get(name, {}), [], tmp_path / "none")[0]
+    options = teacher_options(getattr(methods, name), tmp_path) | OPTIONS.get(name, {})
+    found = ran(pool, jobs.trained_together, name, options, batches, tmp_path)
+    before = jobs.trained(name, options, [], tmp_path / "none")[0]
     state, tables, memory, steps = found[0]
     assert steps == 4
     moved = [key for key, value in state.items() if not torch.equal(value, before[key]) and not buffers_of_one(key)]

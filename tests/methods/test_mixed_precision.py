@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.teachers import teacher_options
 from wsreid.methods import BagCE
 
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer
@@ -14,8 +15,9 @@ OPTIONS = {"ClusterContrast": {"eps": 0.6, "min_samples": 2, "k1": 4, "k2": 2}} 
 @pytest.mark.usefixtures("tiny_network")
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_trains_in_bfloat16(method, tmp_path):
+    options = teacher_options(method, tmp_path) | OPTIONS.get(method.__name__, {})
     torch.manual_seed(0)
-    model = method(num_ids=NUM_IDS, lr=0.01, **OPTIONS.get(method.__name__, {}))
+    model = method(num_ids=NUM_IDS, lr=0.01, **options)
     before = {name: value.clone() for name, value in model.network.named_parameters()}
     trainer = make_trainer(tmp_path, max_epochs=2, precision="bf16-mixed")
     trainer.fit(model, datamodule=Served(batches_for(method)))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import wsreid.methods
+from tests.teachers import teacher_options
 from wsreid.methods import FolderCE, Method
 
 from .conftest import NUM_IDS, Served, bag_batch, make_trainer, permute_truth
@@ -26,6 +27,7 @@ ORACLES = [kind for kind in METHODS if kind.needs.truth]
 
 
 def weights_after(method, batches, root, **options):
+    options = teacher_options(method, root) | options
     torch.manual_seed(0)
     model = method(num_ids=NUM_IDS, lr=0.01, **options)
     make_trainer(root, max_epochs=2).fit(model, datamodule=Served(batches))

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from wsreid.cli.evaluate_options import EvaluateOptions
+from wsreid.file_hash import file_hash
 from wsreid.retrieval import RetrievalResult, summary
 from wsreid.retrieval.bootstrap import drawn_identities
 from wsreid.retrieval.feature_files import FeatureFile
 from wsreid.retrieval.junk import UNKNOWN, Ints
 from wsreid.retrieval.lost_queries import LostQueries
 from wsreid.retrieval.verification_result import VerificationResult
-from wsreid.tracking.provenance import file_hash, git_commit, versions
+from wsreid.tracking.provenance import git_commit, versions
 from wsreid.tracking.result_table import DRAWS, LEVEL, SEED, ResultRow, percent, result_table
 
 

@@ -10,8 +10,9 @@ import lightning.pytorch as pl
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
+from wsreid.file_hash import file_hash
 from wsreid.models.weights import find_weights
-from wsreid.tracking.provenance import data_hashes, file_hash, git_commit, machine, versions, write_provenance
+from wsreid.tracking.provenance import data_hashes, git_commit, machine, versions, write_provenance
 from wsreid.tracking.run_folder import CONFIG_FILE
 from wsreid.tracking.wandb_logger import GuardedWandbLogger
 from wsreid.whole_file import whole_file
@@ -44,7 +45,7 @@ class RunConfigCallback(SaveConfigCallback):
             file.write(text)
         plain = yaml.safe_load(text)
         facts = {
-            "hashes": data_hashes(getattr(trainer, "datamodule", None)) | _start_hash(plain),
+            "hashes": data_hashes(getattr(trainer, "datamodule", None)) | _start_hash(plain, self.command),
             "versions": versions(),
             "git_commit": git_commit(),
         }
@@ -58,7 +59,8 @@ class RunConfigCallback(SaveConfigCallback):
                 logger.log_hyperparams(about)
 
 
-def _start_hash(config: Mapping[str, Any]) -> dict[str, str]:
-    """The hash of the weights that a run starts from."""
-    name = config["model"].get("init_args", {}).get("weights")
-    return {"weights": file_hash(find_weights(name))} if name else {}
+def _start_hash(config: Mapping[str, Any], command: str) -> dict[str, str]:
+    """The hashes of the weights that a run starts from, and of those that a fit learns from."""
+    options = config["model"].get("init_args", {})
+    named = {key: options.get(key) for key in ("weights", *(["teacher"] if command == "fit" else []))}
+    return {key: file_hash(find_weights(name)) for key, name in named.items() if name}

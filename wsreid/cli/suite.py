@@ -34,7 +34,7 @@ from wsreid.cli.user_errors import user_error
 from wsreid.data.datamodule import BagDataModule
 from wsreid.data.sources.base import Source
 from wsreid.errors import ConfigError, WsreidError
-from wsreid.methods import Method
+from wsreid.methods import Distill, Method
 from wsreid.methods.diagnostics_callback import DiagnosticsCallback
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.methods.transfer import refusal
@@ -188,7 +188,9 @@ class SuiteCLI(LightningCLI):
         return kwargs | own.get(subcommand, {})
 
     def before_fit(self) -> None:
-        """Keeps what the method is before training for the closing table."""
+        """Reads a teacher, before anything is written; keeps what the method is before training for the closing table."""
+        if isinstance(self.model, Distill):
+            self.model.read_teacher()
         self.untrained_memory = remembered(self.model)
         self.untrained = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
 

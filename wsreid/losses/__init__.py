@@ -11,6 +11,7 @@ from wsreid.losses.cross_entropy import (
 )
 from wsreid.losses.cvmiml import alignment_and_entropy, bag_maximum_loss, candidate_log_softmax, cross_view_loss
 from wsreid.losses.dgl import graph_loss, pairwise_loss, soft_pairwise_loss, unary_loss
+from wsreid.losses.distillation import similarity_distribution_loss, similarity_preserving_loss
 from wsreid.losses.leveraged_weighted import leveraged_weighted_loss
 from wsreid.losses.mil_pooling import pool_bags, pooled_bag_loss
 from wsreid.losses.partial_label import classifier_consistent_loss, weighted_candidate_cross_entropy
@@ -45,6 +46,8 @@ __all__ = [
     "prototype_contrast_loss",
     "shared_candidates",
     "shares_candidate",
+    "similarity_distribution_loss",
+    "similarity_preserving_loss",
     "smoothed_cross_entropy",
     "soft_pairwise_loss",
     "supervised_contrastive_loss",

@@ -10,6 +10,7 @@ from wsreid.methods.cpal import CPAL
 from wsreid.methods.cvmiml import CVMIML
 from wsreid.methods.dgl import DGL
 from wsreid.methods.dglofficial import DGLOfficial
+from wsreid.methods.distill import Distill
 from wsreid.methods.folderce import FolderCE
 from wsreid.methods.label_refine import LabelRefine, label_refine
 from wsreid.methods.label_refine_callback import LabelRefineCallback
@@ -40,6 +41,7 @@ __all__ = [
     "BagOutputs",
     "ClusterContrast",
     "DGLOfficial",
+    "Distill",
     "EvalOutputs",
     "FolderCE",
     "LabelRefine",

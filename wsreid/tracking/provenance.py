@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -103,12 +102,6 @@ def read_provenance(run: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(found.get(key, {}), dict) for key in ("versions", "hashes")):
         raise DataError(f"{path}: damaged: it holds no versions and hashes.")
     return found
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def machine() -> dict[str, object]:
