@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,21 @@ import torch
 
 if TYPE_CHECKING:
     from tests.retrieval.pool import Pool
+    from wsreid.export.of_run import Exported
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 TINY_RENDERED = ["--data.rendered.train_ids", "10", "--data.rendered.test_ids", "8", "--data.rendered.cameras", "3"]
+EXPORTABLE_DATA = [
+    *("--data.rendered.train_ids", "12", "--data.rendered.test_ids", "8", "--data.rendered.cameras", "3"),
+    *("--data.height", "32", "--data.width", "16", "--trainer.accelerator", "cpu", "--wandb.mode", "disabled"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false", "--pictures.queries", "0"),
+]
+EXPORTABLE = [
+    *("--model", "BagCE", "--model.backbone", "test_resnet", "--model.pooling", "gem", "--model.flip_test", "true"),
+    *("--data.bags_per_batch", "2", "--data.images_per_bag", "4"),
+    *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", *EXPORTABLE_DATA),
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,3 +102,30 @@ def sysu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
     (root / "bag_level_label.json").write_text(json.dumps(bags))
     return root
+
+
+@pytest.fixture(scope="session")
+def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run to export."""
+    from wsreid.cli import main
+
+    run = tmp_path_factory.mktemp("exportable") / "run"
+    main(["fit", *EXPORTABLE, "--run", str(run)])
+    return run
+
+
+@pytest.fixture(scope="session")
+def export_as(exportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Exported]]:
+    """The file of a format that the run was exported to, and what the command found; each is written once."""
+    from wsreid.cli import main
+
+    written: dict[str, tuple[Path, Exported]] = {}
+
+    def export(kind: str) -> tuple[Path, Exported]:
+        if kind not in written:
+            out = tmp_path_factory.mktemp("exported") / f"model.{kind}"
+            done = main(["export", str(exportable), "--format", kind, "--out", str(out), "--count", "5"])
+            written[kind] = out, done.results[0]
+        return written[kind]
+
+    return export

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from wsreid.cli.predict_shards import weights_hash
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.methods import BagCE
 from wsreid.retrieval.feature_files import read_features
@@ -171,20 +170,6 @@ def test_a_full_disk_is_one_message(predict, tmp_path, monkeypatch):
             predict()
     predict()
     assert len(read_features(tmp_path / "run" / "features" / "gallery").pid) == 10
-
-
-def test_the_hash_of_weights_knows_names_types_and_shapes():
-    weights = {"a": torch.arange(4.0), "b": torch.tensor(2)}
-    same = {"b": torch.tensor(2), "a": torch.arange(8.0)[::2] / 2}
-    assert weights_hash(weights) == weights_hash(same)
-    others = [
-        {"a": torch.arange(4.0), "c": torch.tensor(2)},
-        {"a": torch.arange(4.0).reshape(2, 2), "b": torch.tensor(2)},
-        {"a": torch.arange(4.0).double(), "b": torch.tensor(2)},
-        {"a": torch.arange(4.0).bfloat16(), "b": torch.tensor(2)},
-        {"a": torch.arange(4.0) + 1e-6, "b": torch.tensor(2)},
-    ]
-    assert len({weights_hash(other) for other in [weights, *others]}) == 6
 
 
 @pytest.mark.slow  # two processes, each with its own imports

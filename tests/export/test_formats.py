@@ -10,19 +10,8 @@ from wsreid import load_run
 from wsreid.cli import main
 from wsreid.errors import ConfigError, WeightsError, WsreidError
 from wsreid.export import formats, of_run
-from wsreid.export.formats import FORMATS
 from wsreid.export.reading import ExportedModel
 from wsreid.export.recipe import Recipe
-
-
-@pytest.fixture(
-    scope="module",  # ONNX takes a quarter of a minute to write
-    params=[pytest.param(kind, marks=pytest.mark.slow if kind == "onnx" else ()) for kind in FORMATS],
-)
-def exported(request, exportable, tmp_path_factory):
-    out = tmp_path_factory.mktemp("exported") / f"model.{request.param}"
-    command = main(["export", str(exportable), "--format", request.param, "--out", str(out), "--count", "5"])
-    return out, command.results[0]
 
 
 def test_it_embeds_as_the_run_does_for_batches_of_any_size(exported, exportable):
@@ -63,6 +52,12 @@ def test_the_card_has_figures_their_meaning_and_the_hashes(exported, exportable)
         "mirror image",
     ):
         assert part in text, part
+
+
+def test_it_names_no_file_of_this_machine(exported):
+    content = exported[0].read_bytes()
+    for folder in (Path(formats.__file__).parents[1], Path(torch.__file__).parent, exported[0].parent):
+        assert str(folder).encode() not in content, folder
 
 
 def test_images_of_another_size_are_refused(exported):

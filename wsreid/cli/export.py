@@ -6,18 +6,17 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 from wsreid.cli.bar import bar
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
+from wsreid.export.format_names import Format
 
 if TYPE_CHECKING:
     from wsreid.export.of_run import Exported
-
-Format = Literal["onnx", "pt2", "safetensors"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import shlex
@@ -18,6 +17,8 @@ from rich.console import Console
 from torch import Tensor
 
 from wsreid.errors import FeatureError
+from wsreid.methods import Transfer
+from wsreid.models.weights_hash import weights_hash
 from wsreid.retrieval.errors import Side
 from wsreid.retrieval.outputs import SIDES, StepOutputs
 from wsreid.retrieval.protocols import PROTOCOLS
@@ -101,12 +102,15 @@ def begin_predict(cli: SuiteCLI) -> None:
     """
     config, data = cli.config_init[cli.subcommand], cli.datamodule
     data.check(fit=False)  # before anything is written
+    if isinstance(cli.model, Transfer):
+        cli.model.check_size(data.height, data.width)
     origin = {
         "weights": weights_hash(_weights(cli)),
         "data": data.manifest.hash,
         "dtype": config.features.dtype,
         "precision": str(cli.trainer.precision),
         "image": f"{data.height}x{data.width}",
+        **(cli.model.made_from if isinstance(cli.model, Transfer) else {}),
         **_method_options(cli.config_dump["model"]),
     }
     root = cli.run_folder.path / FEATURES
@@ -167,23 +171,6 @@ def holds_prediction(run: Path) -> bool:
         True if so.
     """
     return any((run / FEATURES / side).is_dir() for side in SIDES)
-
-
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """Hashes names, types, shapes and numbers of a network's weights.
-
-    Args:
-        weights: Tensors by name.
-
-    Returns:
-        SHA-256 in hexadecimal digits; the order of the names does not matter.
-    """
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # (...) -> (bytes,)
-    return found.hexdigest()
 
 
 def _weights(cli: SuiteCLI) -> Mapping[str, Tensor]:

@@ -72,7 +72,9 @@ def _found(options: SearchOptions, watch: Callable[[str, int, int], None]) -> tu
 
     asked = asked_images(options.image)
     name = options.image.resolve().name if options.image.is_dir() else options.image.stem
-    picture = options.picture or options.run / "search" / f"{name}.png"
+    # not beside an exported file, whose folder may be one to publish: the picture shows images of a data set
+    folder = Path() if options.run is None else options.run
+    picture = options.picture or folder / "search" / f"{name}.png"
     for option, path in (("--picture", picture), ("--json", options.json)):
         if path is not None:
             check_place(path, option)

@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from wsreid.cli.search_network import SearchNetwork
 from wsreid.data.image_header import SUFFIXES
 from wsreid.data.images import ImageLocation, UnreadableImage, read_image
 from wsreid.data.sources.scan import scan
 from wsreid.errors import DataError
 from wsreid.retrieval.watching import Watch
-from wsreid.tracking.loaded_run import LoadedRun
 
 _AT_ONCE: Final = 64  # images that are in memory together
 
@@ -80,11 +80,11 @@ def asked_images(path: Path) -> Asked:
     return Asked(tuple(path / each.file for each in found), left_out)
 
 
-def embed_images(run: LoadedRun, asked: Asked, watch: Watch) -> Embedded:
+def embed_images(network: SearchNetwork, asked: Asked, watch: Watch) -> Embedded:
     """Reads and embeds images, a few at a time.
 
     Args:
-        run: The run whose network embeds them.
+        network: What embeds them.
         asked: The images.
         watch: Is told how many are done.
 
@@ -107,7 +107,7 @@ def embed_images(run: LoadedRun, asked: Asked, watch: Watch) -> Embedded:
             else:
                 files.append(file)
         if images:
-            features.append(run.embed(images))
+            features.append(network.embed(images))
         watch("embedding", min(start + _AT_ONCE, len(asked.files)), len(asked.files))
     if not files:
         raise DataError(f"--image {_reasons(left_out)}")

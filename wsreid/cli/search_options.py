@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
+from wsreid.export.format_names import FORMATS, format_of
 
 Kind = Literal["exact", "ivf", "hnsw", "pq"]
 Similarity = Literal["cosine", "dot", "euclidean"]
@@ -24,7 +25,8 @@ class SearchOptions:
     """What is searched for, and how.
 
     Attributes:
-        run: Run folder.
+        run: Run folder; None = `model` is named.
+        model: Exported file; None = `run` is named.
         image: Image, or a folder of images.
         top: Length of the lists.
         gallery: Features to search in; None = those that `predict` wrote for the run.
@@ -41,7 +43,8 @@ class SearchOptions:
         memory_mb: Working memory in MiB.
     """
 
-    run: Path
+    run: Path | None
+    model: Path | None
     image: Path
     top: int
     gallery: Path | None
@@ -61,8 +64,12 @@ class SearchOptions:
         """Checks what can be known before a file is read.
 
         Raises:
-            ConfigError: An option is out of its range, or has no effect.
+            ConfigError: An option is out of its range, missing, or has no effect.
         """
+        if (self.run is None) == (self.model is None):
+            raise ConfigError("Name the network: either --run RUN, or --model FILE, which `export` wrote.")
+        if self.model is not None:
+            self._check_exported(self.model)
         for name in ("top", "nprobe", "ef", "memory_mb"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -76,6 +83,14 @@ class SearchOptions:
             raise ConfigError("--exact: --index exact searches exactly already. Leave one of them out.")
         if self.picture is not None and self.picture.suffix.lower() != ".png":
             raise ConfigError(f"--picture {self.picture}: the picture is a PNG file. Name it so: FILE.png.")
+
+    def _check_exported(self, model: Path) -> None:
+        if format_of(model) is None:
+            raise ConfigError(f"--model {model}: an exported file ends in .{', .'.join(FORMATS)}.")
+        if self.checkpoint != "last":
+            raise ConfigError(f"--checkpoint {self.checkpoint}: it goes with --run. Leave it out, or --model.")
+        if self.root is not None and self.manifest is None:
+            raise ConfigError(f"--root {self.root}: with --model it goes with --manifest FILE. Name that too.")
 
     def kind(self, images: int) -> Kind:
         """Which index is searched, in a gallery of so many images."""
@@ -97,12 +112,15 @@ def parse(args: Sequence[str]) -> SearchOptions:
     """
     parser = ArgumentParser(
         prog="python -m wsreid search",
-        description="Finds the gallery images that look like an image: embeds it with a run's network, searches the "
-        "features that `predict` wrote, prints a table and draws a picture.",
+        description="Finds the gallery images that look like an image: embeds it with a network, of a run or exported, "
+        "searches the features that `predict` wrote, prints a table and draws a picture.",
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help="Run folder; its network embeds.")
+    what = "Run folder; its network embeds."
+    parser.add_argument("--run", type=Path | None, default=None, metavar="RUN", help=what)
+    what = "File of `export` that embeds in its place; then name --gallery too."
+    parser.add_argument("--model", type=Path | None, default=None, metavar="FILE", help=what)
     what = "The image; or a folder, whose images are searched for one by one."
     parser.add_argument("--image", type=Path, required=True, metavar="FILE", help=what)
     parser.add_argument("--top", type=int, default=20, help="Gallery images to find for each.")
@@ -129,7 +147,7 @@ def parse(args: Sequence[str]) -> SearchOptions:
     parser.add_argument("--metric", type=Similarity | None, default=None, help=what)
     what = "File for all that was found, as JSON."
     parser.add_argument("--json", type=Path | None, default=None, metavar="FILE", help=what)
-    what = "PNG file for the picture; by default RUN/search/NAME.png. One that exists is replaced."
+    what = "PNG file for the picture; by default search/NAME.png, in RUN if there is one. One that exists is replaced."
     parser.add_argument("--picture", type=Path | None, default=None, metavar="FILE", help=what)
     parser.add_argument("--memory_mb", type=int, default=512, help="Working memory in MiB, the index aside.")
     try:

@@ -31,7 +31,7 @@ class Searched:
 
     Attributes:
         options: What was asked for.
-        checkpoint: The network's file.
+        network: The network's file: a checkpoint, or an exported one.
         gallery: Where was searched.
         saved: The index.
         metric: The similarity.
@@ -42,7 +42,7 @@ class Searched:
     """
 
     options: SearchOptions
-    checkpoint: Path
+    network: Path
     gallery: Gallery
     saved: SavedIndex
     metric: Metric
@@ -86,8 +86,9 @@ def write_json(path: Path, found: Searched) -> None:
     facts, saved = found.saved.index.facts, found.saved
     content = {
         "format": FORMAT,
-        "run": str(found.options.run),
-        "checkpoint": str(found.checkpoint),
+        "run": None if found.options.run is None else str(found.options.run),
+        "checkpoint": None if found.options.run is None else str(found.network),
+        "model": None if found.options.model is None else str(found.network),
         "metric": found.metric,
         "gallery": {
             "path": str(found.gallery.file.path),

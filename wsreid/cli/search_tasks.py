@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from wsreid.cli.search_gallery import Gallery, open_gallery
 from wsreid.cli.search_images import Asked, Embedded, embed_images, query_image
+from wsreid.cli.search_network import open_network
 from wsreid.cli.search_options import SearchOptions
 from wsreid.cli.search_report import Searched, headline
 from wsreid.data.cache import write_atomically
-from wsreid.errors import ConfigError
 from wsreid.retrieval.best import Lists, Scores
 from wsreid.retrieval.exact_search import nearest
 from wsreid.retrieval.faiss_library import faiss_or_none
@@ -32,7 +32,6 @@ from wsreid.retrieval.watched_table import WatchedTable
 from wsreid.retrieval.watching import Watch
 from wsreid.tracking.answer import Answer, Hit
 from wsreid.tracking.answer_figure import IN_A_LINE, LINES, answer_figure
-from wsreid.tracking.loaded_run import LoadedRun, load_run
 
 _CPU: Final = torch.device("cpu")
 _AT_ONCE: Final = 64  # images that an index is asked for together
@@ -54,13 +53,12 @@ def search(options: SearchOptions, asked: Asked, watch: Watch) -> Searched:
     """
     clock = _Clock()
     with clock.timing("network"):
-        run = load_run(options.run, checkpoint=options.checkpoint, root=options.root)
-        run.method  # noqa: B018  # made when it is first asked for
-    metric = options.metric or _metric_of(run)
+        network = open_network(options)
+    metric = options.metric or network.metric
     with clock.timing("gallery"):
-        gallery = open_gallery(run, options)
+        gallery = open_gallery(network, options)
     with clock.timing("embedding"):
-        embedded = embed_images(run, asked, watch)
+        embedded = embed_images(network, asked, watch)
     features = gallery.file.features
     settings = SearchSettings(options.kind(features.shape[0]), nprobe=options.nprobe, ef=options.ef)
     with clock.timing("index"):
@@ -88,7 +86,7 @@ def search(options: SearchOptions, asked: Asked, watch: Watch) -> Searched:
     if options.top > features.shape[0]:
         remarks.append(f"The gallery holds {features.shape[0]} images: all are listed.")
     return Searched(
-        options, run.checkpoint, gallery, saved, metric, answers, embedded.left_out, clock.seconds, tuple(remarks)
+        options, network.file, gallery, saved, metric, answers, embedded.left_out, clock.seconds, tuple(remarks)
     )
 
 
@@ -139,17 +137,6 @@ class _Clock:
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
-
-
-def _metric_of(run: LoadedRun) -> Metric:
-    metric = (run.config.get("retrieval") or {}).get("metric", "cosine")
-    if metric == "cosine":
-        return "cosine"
-    if metric == "dot":
-        return "dot"
-    if metric == "euclidean":
-        return "euclidean"
-    raise ConfigError(f"{run.path}: retrieval.metric is {metric!r}, which is none. Name one with --metric.")
 
 
 def _searched(index: SearchIndex, query: NDArray[np.float32], k: int, watch: Watch) -> tuple[Scores, Lists]:

@@ -10,17 +10,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
 import torch
 
 from wsreid.data.cache import write_atomically
 from wsreid.errors import ConfigError
 from wsreid.export.embedder import Embedder
+from wsreid.export.format_names import Format
 from wsreid.export.recipe import KEY, Recipe
 
-Format = Literal["onnx", "pt2", "safetensors"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 RECIPE_FILE: Final = f"{KEY}.json"
 INPUT, OUTPUT = "images", "features"
 
@@ -63,7 +62,11 @@ def _graph(embedder: Embedder, recipe: Recipe) -> torch.export.ExportedProgram:
     example = torch.zeros(2, 3, recipe.height, recipe.width, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
-        return torch.export.export(embedder, (example,), dynamic_shapes={INPUT: {0: batch}})
+        program = torch.export.export(embedder, (example,), dynamic_shapes={INPUT: {0: batch}})
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names files of this machine, and the file is for others
+    return program
 
 
 def _write_onnx(embedder: Embedder, recipe: Recipe, path: Path) -> None:
@@ -79,7 +82,8 @@ def _write_onnx(embedder: Embedder, recipe: Recipe, path: Path) -> None:
 
 def _write_pt2(embedder: Embedder, recipe: Recipe, path: Path) -> None:
     written = io.BytesIO()  # torch refuses a temporary name, which does not end in .pt2
-    torch.export.save(_graph(embedder, recipe), written, extra_files={RECIPE_FILE: recipe.to_json()})
+    with _quiet_exporter():
+        torch.export.save(_graph(embedder, recipe), written, extra_files={RECIPE_FILE: recipe.to_json()})
     path.write_bytes(written.getbuffer())
 
 

@@ -15,10 +15,12 @@ from wsreid.data.manifest import Split
 from wsreid.data.transforms import EvalTransform
 from wsreid.errors import WsreidError
 from wsreid.export.embedder import Embedder
-from wsreid.export.formats import Format, write_exported
+from wsreid.export.format_names import Format
+from wsreid.export.formats import write_exported
 from wsreid.export.reading import ExportedModel
-from wsreid.export.recipe import Recipe
+from wsreid.export.recipe import WEIGHTS, Recipe
 from wsreid.methods import Method
+from wsreid.models.weights_hash import weights_hash
 from wsreid.tracking.loaded_run import Image, LoadedRun
 
 LIMIT: Final = 1e-4
@@ -78,7 +80,9 @@ def recipe_of(run: LoadedRun) -> Recipe:
         neck=str(init["neck"]),
         last_stride=int(init["last_stride"]),
         method=run.recorded.method,
-        run=facts | {"seed": str(run.recorded.seed), "checkpoint": run.checkpoint.stem},
+        run=facts
+        | {"seed": str(run.recorded.seed), "checkpoint": run.checkpoint.stem}
+        | {WEIGHTS: weights_hash(method.state_dict())},
     )
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from wsreid.errors import WeightsError
 from wsreid.export.embedder import Embedder
-from wsreid.export.formats import INPUT, OUTPUT, RECIPE_FILE, Format, require_onnx
+from wsreid.export.format_names import Format, format_of
+from wsreid.export.formats import INPUT, OUTPUT, RECIPE_FILE, require_onnx
 from wsreid.export.recipe import KEY, Recipe
 from wsreid.models import build_network
 from wsreid.models.neck import Neck
@@ -37,13 +38,13 @@ class ExportedModel:
     """
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
-        kind = path.suffix.removeprefix(".")
-        if kind not in _OPENERS:
+        kind = format_of(path)
+        if kind is None:
             raise WeightsError(f"{path}: an exported file ends in .{', .'.join(_OPENERS)}.")
         if not path.is_file():
             raise WeightsError(f"{path}: there is no such file. `python -m wsreid export RUN` writes one.")
         try:
-            self.recipe, self._embed = _OPENERS[cast("Format", kind)](path, torch.device(device))
+            self.recipe, self._embed = _OPENERS[kind](path, torch.device(device))
         except WeightsError:
             raise
         except Exception as error:  # each library has its own, and none documents all

@@ -11,6 +11,8 @@ from wsreid.errors import WeightsError
 
 KEY: Final = "wsreid"
 """Under this key each format keeps it."""
+WEIGHTS: Final = "hash of weights"
+"""Under this name `Recipe.run` has the hash of the run's weights that `predict` knows them by."""
 
 
 @dataclass(frozen=True)
