@@ -216,10 +216,15 @@ def test_the_search_benchmarks_gallery_has_its_queries_matches(load, tmp_path, m
     assert own == pytest.approx(0.5, abs=0.25)
 
 
-def test_the_help_benchmark_times_commands_beside_lightning(load):
-    found = load("help").measured(1, ["", "compare"])
-    assert set(found) == {"lightning", "", "compare"}
-    assert found["compare"] < found["lightning"]
+def test_the_help_benchmark_times_commands_beside_lightning(load, monkeypatch):
+    module = load("help")
+    assert set(module.measured(1, ["", "weights"])) == {"", "weights"}
+    asked = []
+    monkeypatch.setattr(
+        module, "taken", lambda words: asked.append(words) or module.Taken(*((3, 2) if "-c" in words else (3.5, 2.25)))
+    )
+    assert module.measured(2, ["", "fit"]) == {"": (3.5, 2.25), "lightning": (3, 2), "fit": (0.5, 0.25)}
+    assert asked[1:3] == [module.LIGHTNING, ["-m", "wsreid", "fit", "--help"]]
 
 
 def test_the_classifier_benchmark_compares_the_whole_with_its_parts(load, capsys):
