@@ -132,6 +132,10 @@ def test_a_damaged_checkpoint_is_told(copied):
     last.write_bytes(last.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"last\.ckpt is damaged"):
         _ = wsreid.load_run(copied).method
+    shutil.copy(last.with_name("best.ckpt"), last.with_name("last.previous.ckpt"))
+    with pytest.raises(DataError, match=r"name last\.previous instead"):
+        _ = wsreid.load_run(copied).method
+    assert wsreid.load_run(copied, checkpoint="last.previous").method is not None
 
 
 def test_a_checkpoint_of_another_network_is_told(copied):

@@ -126,7 +126,7 @@ def test_a_damaged_retrieval_result_is_refused(finished):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: [", "cannot be read"),
+        ("a: [", "cannot be read .* Take it from a copy"),
         ("[1, 2]", "no names and values"),
         ("model: 3", "model is not a method"),
         ("data: words", "data is not a data set"),

@@ -19,7 +19,11 @@ def experiment_options(config: Mapping[str, object]) -> dict[str, object]:
     Returns:
         It without seed, run folder, W&B settings and the like.
     """
-    return {key: value for key, value in config.items() if key not in _NOT_HASHED}
+    kept = {key: value for key, value in config.items() if key not in _NOT_HASHED}
+    camera_norm = kept.get("camera_norm")
+    if isinstance(camera_norm, Mapping) and camera_norm.get("mode") == "none":
+        del kept["camera_norm"]  # the experiment of runs that are older than the option
+    return kept
 
 
 def config_hash(config: Mapping[str, object]) -> str:

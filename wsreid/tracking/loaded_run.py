@@ -27,6 +27,7 @@ from wsreid.data.transforms import EvalTransform
 from wsreid.errors import ConfigError, DataError, WsreidError
 from wsreid.methods.base import Method
 from wsreid.retrieval.result import RetrievalResult
+from wsreid.tracking.checkpoint_file import previous_of
 from wsreid.tracking.recorded_run import RecordedRun, read_run
 from wsreid.tracking.run_folder import CONFIG_FILE, RunFolder
 
@@ -252,7 +253,9 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         int(content["hyper_parameters"]["num_ids"]), content["state_dict"]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} is damaged, or no checkpoint of a run ({error}).") from error
+        before = previous_of(path)
+        way_out = f" The checkpoint before it is there: name {before.stem} instead." if before.is_file() else ""
+        raise DataError(f"{path} is damaged, or no checkpoint of a run ({error}).{way_out}") from error
     return dict(content)
 
 

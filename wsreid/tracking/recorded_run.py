@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RESUMED_FILE = "config-resume.yaml"
 METRICS_FILE, DIAGNOSTICS_FILE = "metrics.csv", "diagnostics.csv"
 RETRIEVAL_FILE = "retrieval.npz"
+_RESTORE = "Take it from a copy of the run, or train again: without it nobody knows what the run was."
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's takes a tenth of the time, where it is there
 
 
@@ -227,9 +228,10 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}).") from error
+        told = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read ({told}). {_RESTORE}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: it holds no names and values, so it is no configuration of a run.")
+        raise DataError(f"{path}: it holds no names and values, so it is no configuration of a run. {_RESTORE}")
     for name, kind, what in (
         ("model", dict, "a method"),
         ("data", dict, "a data set"),
@@ -244,7 +246,7 @@ def _results(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}).") from error
+        raise DataError(f"{path}: cannot be read ({error}). Test the run again to make it.") from error
     kinds: dict[str, type] = {"rows": list, "hashes": dict, "definition": dict, "seed": int, "labelled_val_ids": int}
     kinds |= {"notes": list, "versions": dict}
     if not isinstance(content, dict) or not content.get("rows"):
