@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 import yaml
 
 from wsreid.errors import ConfigError
+from wsreid.retrieval import evaluate
+from wsreid.retrieval.summary import summary
+from wsreid.study import study_file
 from wsreid.study.study_file import read_study
 
 
@@ -84,6 +88,8 @@ def test_tuned_options_are_read_from_a_file(write_study, folder):
         ({"options": {"run": "x"}}, "use --out"),
         ({"tune": {"trials": 0}}, "at least 1"),
         ({"tune": {"trails": 2}}, "did you mean 'trials'"),
+        ({"tune": {"metric": "val/mAP_stp"}}, "did you mean 'val/mAP_step'"),
+        ({"tune": {"metric": "test/mAP_step"}}, "begins with val/"),
         ({"tune": {"options": {"test_after_fit": True}}}, "never reads the test split"),
         ({"tune": 6}, "mapping with trials"),
     ],
@@ -106,3 +112,15 @@ def test_a_missing_or_damaged_file_is_named(write_study, folder):
     (folder / "configs" / "bagce.yaml").write_text("trainer: {}")
     with pytest.raises(ConfigError, match=r"bagce\.yaml: `model.class_path` is missing"):
         read_study(write_study())
+
+
+@pytest.mark.parametrize("metric", [*study_file._FIGURES, "val/loss", "val/mine"])
+def test_a_tuning_is_scored_by_any_figure_of_validation_or_one_of_a_method(metric, write_study):
+    study = read_study(write_study(tune={"metric": metric}))
+    assert study.tune is not None
+    assert study.tune.metric == metric
+
+
+def test_the_figures_of_validation_are_those_that_retrieval_logs():
+    result = evaluate(np.eye(2), np.eye(2), q_pid=[0, 1], g_pid=[0, 1])
+    assert {f"val/{name}" for name in summary(result)} == set(study_file._FIGURES)

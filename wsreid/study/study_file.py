@@ -20,6 +20,7 @@ _KEYS = (
 )
 _METHOD_KEYS = ("method", "label", "options", "tuned_as")
 _START_KEYS = ("config", "options")
+_FIGURES = tuple(f"val/{name}" for name in ("mAP_step", "R1", "R5", "R10", "mAP_trapezoid", "mINP"))
 _TUNE_KEYS = ("trials", "seed", "metric", "options")
 _OURS = {
     "config": "methods",
@@ -297,7 +298,19 @@ def _tune(given: object, where: str) -> Tune:
     if type(trials) is not int or trials < 1 or type(seed) is not int:
         raise ConfigError(f"{where}: trials and seed are whole numbers, trials at least 1; got {trials!r}, {seed!r}.")
     options = _options(given.get("options"), f"{where}: options")
-    return Tune(trials, seed, str(given.get("metric", "val/mAP_step")), options)
+    return Tune(trials, seed, _tuned_for(str(given.get("metric", "val/mAP_step")), where), options)
+
+
+def _tuned_for(metric: str, where: str) -> str:
+    if not metric.startswith("val/"):
+        raise ConfigError(
+            f"{where}: metric: tuning chooses by validation identities alone, so the metric begins with val/, such as "
+            f"{_FIGURES[0]}; got {metric!r}."
+        )
+    # a name far from all of these may be what a method of the user's own logs
+    if metric not in _FIGURES and difflib.get_close_matches(metric, _FIGURES, 1, 0.7):
+        raise ConfigError(f"{where}: metric: no run logs {metric!r}{_nearest(metric, _FIGURES)}")
+    return metric
 
 
 def _tuned(path: Path, methods: Sequence[MethodEntry], where: str) -> Mapping[str, Options]:
