@@ -57,7 +57,7 @@ def run(args: list[str]) -> Finished:
         raise ConfigError(f"--out {path}: the file of --format {kind} ends in .{kind}.")
     if options.count < 1:
         raise ConfigError(f"--count {options.count}: expected at least 1.")
-    files = _files(options.images, options.count)
+    files = images_in(options.images, options.count)
     with bar("loading") as watch:
         # late: these load torch and Lightning, and `--help` needs neither
         from wsreid.cli.quiet import quiet
@@ -110,7 +110,19 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
         raise ConfigError(explain(str(error), args, option_names(parser), {}, ["run"])) from None
 
 
-def _files(folder: Path | None, count: int) -> list[Path]:
+def images_in(folder: Path | None, count: int) -> list[Path]:
+    """The images of a folder to check a file with.
+
+    Args:
+        folder: The folder; None = there is none.
+        count: How many at most.
+
+    Returns:
+        The first by name.
+
+    Raises:
+        ConfigError: There is no such folder, or no image in it.
+    """
     if folder is None:
         return []
     if not folder.is_dir():

@@ -33,6 +33,7 @@ OTHERS = {
     "compare": "Compare runs: a table with intervals and a paired test.",
     "rerun": "Do a run again from what it recorded, and compare.",
     "export": "Write a run's network to one file (ONNX, pt2, safetensors), with a card.",
+    "publish": "Fill a folder that is ready for a model hub; nothing is uploaded.",
     "study": "Compare methods over seeds and bags: resumable runs, a table, curves.",
 }
 HELP = ("-h", "--help")

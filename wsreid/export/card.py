@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from wsreid.export.figures import MEANING
 from wsreid.export.recipe import Recipe
 
-_FIGURES: Final = {"R1": "R1", "R5": "R5", "R10": "R10", "mAP_step": "mAP (step)", "mAP_trapezoid": "mAP (trapezoid)"}
+_FIGURES: Final = {
+    **{"R1": "R1", "R5": "R5", "R10": "R10"},
+    **{"mAP_step": "mAP (step)", "mAP_trapezoid": "mAP (trapezoid)", "mINP": "mINP"},
+}
 _DEFINITION: Final = ("metric", "protocol", "junk", "ties", "unmatched", "ap", "n_query", "n_gallery")
 _OWN_IMAGES: Final = "synthetic"
 _USE: Final = """```python
@@ -53,7 +57,7 @@ def model_card(recipe: Recipe, results: Mapping[str, Any], files: Sequence[str])
         "",
         "## Licence of the data",
         "",
-        _licence(data),
+        licence_of_data(data),
         "",
     ]
     return "\n".join(lines)
@@ -77,15 +81,22 @@ def _figures(results: Mapping[str, Any]) -> list[str]:
         ),
         "",
         f"{truth} Labelled identities used for validation: {labelled}.",
+        *(str(note) for note in results.get("notes") or ()),
         "",
         "What the figures mean:",
         "",
+        *(f"- {_FIGURES[name]}: {MEANING[name]}" for name in names),
         *(f"- {name}: {definition[name]}" for name in _DEFINITION if name in definition),
         "",
     ]
 
 
-def _licence(data: str) -> str:
+def licence_of_data(data: str) -> str:
+    """What to know of the terms of the training images.
+
+    Args:
+        data: Name of the data set.
+    """
     if data == _OWN_IMAGES:
         return "The training images were rendered by wsreid: they show nobody, and nobody else has rights in them."
     return (

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from wsreid.export.reading import ExportedModel
 from wsreid.export.recipe import Recipe
+from wsreid.file_hash import file_hash
 from wsreid.models.network import EmbeddingNet, NetworkOutput
-from wsreid.models.weights_hash import weights_hash
 
 
 class ExportedNet(EmbeddingNet):
@@ -38,8 +38,7 @@ class ExportedNet(EmbeddingNet):
         self.recipe: Recipe = model.recipe
         self._path = path
         self._opened = {torch.device("cpu"): model}  # by device: a graph of torch.export is no module that moves
-        content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8)  # (bytes,)
-        digest = bytes.fromhex(weights_hash({"file": content}))
+        digest = bytes.fromhex(file_hash(path))
         self.register_buffer("file", torch.tensor(list(digest), dtype=torch.uint8))  # (32,)
 
     def forward(self, images: Tensor) -> NetworkOutput:

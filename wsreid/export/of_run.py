@@ -103,7 +103,9 @@ def query_images(run: LoadedRun, count: int) -> list[Image]:
     return [read_image(manifest.location(int(row))) for row in manifest.rows(Split.QUERY)[:count]]
 
 
-def export_run(run: LoadedRun, kind: Format, path: Path, images: Sequence[Image | Path]) -> Exported:
+def export_run(
+    run: LoadedRun, kind: Format, path: Path, images: Sequence[Image | Path], recipe: Recipe | None = None
+) -> Exported:
     """Writes the file and embeds real images with it and with the run.
 
     Args:
@@ -111,6 +113,7 @@ def export_run(run: LoadedRun, kind: Format, path: Path, images: Sequence[Image 
         kind: The format.
         path: Where to.
         images: Files, or RGB images `(h, w, 3)` uint8.
+        recipe: What the file says about itself; None = `recipe_of` the run.
 
     Returns:
         What was written.
@@ -119,7 +122,7 @@ def export_run(run: LoadedRun, kind: Format, path: Path, images: Sequence[Image 
         WsreidError: The features differ by more than `LIMIT`; the file is removed.
         ConfigError: The file cannot be written, or a package is missing.
     """
-    recipe = recipe_of(run)
+    recipe = recipe or recipe_of(run)
     write_exported(Embedder(run.method.network, recipe).cpu(), recipe, kind, path)
     resize = EvalTransform(recipe.height, recipe.width)
     loaded = [read_image(ImageLocation(each)) if isinstance(each, Path) else each for each in images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,7 +38,8 @@ class ExportedModel:
         ConfigError: A package that ONNX needs is missing.
     """
 
-    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(self, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> None:
+        path = Path(path)
         kind = format_of(path)
         if kind is None:
             raise WeightsError(f"{path}: an exported file ends in .{', .'.join(_OPENERS)}.")
