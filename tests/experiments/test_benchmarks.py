@@ -235,3 +235,12 @@ def test_the_classifier_benchmark_compares_the_whole_with_its_parts(load, capsys
     assert (whole["rows"], whole["columns"], part["rows"], part["columns"]) == (6, 41, 24, 11)
     assert whole["kept MB"] == pytest.approx(4 * 41 * 16 * 4 / 1e6)
     assert result["saved MB"] == pytest.approx((4 * 30 * 16 + 2 * (6 * 41 - 24 * 11)) * 4 / 1e6)
+
+
+@pytest.mark.slow  # three processes that load torch
+def test_the_ranks_benchmark_scores_what_one_process_would(load, capsys):
+    sizes = ["--rows", "400", "--width", "16", "--queries", "10", "--processes", "1", "2"]
+    result = load("ranks").main(sizes)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    assert [(row["processes"], row["gallery"]) for row in result["found"]] == [(1, 400), (2, 800)]
+    assert all(0 <= row["growth MiB"] < 100 and 0 <= row["R1"] <= 1 for row in result["found"])

@@ -18,7 +18,8 @@ Numbers = np.ndarray[tuple[int, ...], np.dtype[DType]]
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 HEADER = 128  # bytes that name an array's type and shape
 Header = tuple[str, tuple[int, ...]]
-CHUNK = 2**24  # bytes of each process that are under way at once; whole numbers of any type
+CHUNK = 2**26  # bytes of all processes together that are under way at once
+LEAST = 16  # of each; whole numbers of any type
 
 
 class Group(Protocol):
@@ -191,8 +192,9 @@ class Ranks:
 
     def _exchange(self, data: Bytes, counts: list[int]) -> Iterator[tuple[int, list[Bytes]]]:
         """Yields `(start, the bytes from start of each process)` until all `counts` bytes have come."""
-        for start in range(0, max(counts), CHUNK):
-            longest = min(CHUNK, max(counts) - start)
+        chunk = max(CHUNK // self.size // LEAST, 1) * LEAST
+        for start in range(0, max(counts), chunk):
+            longest = min(chunk, max(counts) - start)
             mine = np.zeros(longest, dtype=np.uint8)
             part = data[start : start + longest]
             mine[: len(part)] = part
