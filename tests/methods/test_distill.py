@@ -9,7 +9,9 @@ from torch.testing import assert_close
 
 from tests.teachers import SIZE, write_teacher
 from wsreid.cli.main import main
+from wsreid.cli.save_config import _start_hash
 from wsreid.errors import ConfigError, WeightsError
+from wsreid.file_hash import file_hash
 from wsreid.losses import similarity_distribution_loss, similarity_preserving_loss
 from wsreid.methods import Distill
 from wsreid.models.trained import read_trained
@@ -41,9 +43,9 @@ def trained(teacher, root, batches, epochs=2, ckpt=None, **options):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, lambda f, t: similarity_distribution_loss(f, t, 0.1)),
-        ({"temperature": 0.5}, lambda f, t: similarity_distribution_loss(f, t, 0.5)),
-        ({"loss": "similarity"}, similarity_preserving_loss),
+        ({}, similarity_preserving_loss),
+        ({"loss": "distribution"}, lambda f, t: similarity_distribution_loss(f, t, 0.1)),
+        ({"loss": "distribution", "temperature": 0.5}, lambda f, t: similarity_distribution_loss(f, t, 0.5)),
     ],
     ids=str,
 )
@@ -124,6 +126,12 @@ def test_the_candidates_change_nothing(teacher, tmp_path):
     first, second = (trained(teacher, tmp_path / str(i), some).state_dict() for i, some in enumerate((batches, others)))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert made(teacher).learns_from == "no labels"
+
+
+def test_a_fits_record_has_the_hash_of_the_teacher(teacher):
+    config = {"model": {"init_args": {"weights": None, "teacher": str(teacher)}}}
+    assert _start_hash(config, "fit") == {"teacher": file_hash(teacher)}
+    assert _start_hash(config, "test") == {}  # which does without the file
 
 
 @pytest.mark.parametrize(

@@ -62,5 +62,5 @@ class RunConfigCallback(SaveConfigCallback):
 def _start_hash(config: Mapping[str, Any], command: str) -> dict[str, str]:
     """The hashes of the weights that a run starts from, and of those that a fit learns from."""
     options = config["model"].get("init_args", {})
-    named = {key: options.get(key) for key in ("weights", *(["teacher"] if command == "fit" else []))}
-    return {key: file_hash(find_weights(name)) for key, name in named.items() if name}
+    keys = ("weights", "teacher") if command == "fit" else ("weights",)
+    return {key: file_hash(find_weights(options[key])) for key in keys if options.get(key)}

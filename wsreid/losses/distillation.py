@@ -14,7 +14,7 @@ def similarity_distribution_loss(student: Tensor, teacher: Tensor, temperature: 
     """Divergence between the two networks' distributions of an image over the others of the batch.
 
         p_ij = exp(t_i . t_j / tau) / sum_{k != i} exp(t_i . t_k / tau),  j != i;  q_ij the same of the student
-        L = (1/N) sum_i sum_{j != i} p_ij log(p_ij / q_ij)
+        L = (1/N) sum_i sum_{j != i} p_ij log(p_ij / q_ij)              all features with norm 1
 
     Abbasi Koohpayegani et al., "CompRess: Self-Supervised Learning by Compressing Representations", arXiv:2010.14713,
     eq. 1 and 2, and Fang et al., "SEED", arXiv:2101.04731, which compare with a queue of images; here with the batch.

@@ -33,14 +33,15 @@ class DistilledOutputs(BagOutputs):
 class Distill(Method):
     """Draws the network's similarities between the images of a batch to those of a trained network, the teacher.
 
-    It learns from NO label: of the bags it takes the images alone, and which of them are in a batch. What the
-    teacher was trained on may have had labels: they are part of what it knows.
+    It learns from NO label: of the bags it takes the images alone, and which of them are in a batch. What the teacher
+    was trained on may have had labels: they are part of what it knows.
 
-    "distribution" compares what each image finds among the others (in-batch form of arXiv:2010.14713 and 2101.04731),
-    "similarity" the matrix of similarities (arXiv:1907.09682); t are the teacher's test features, f the network's own:
+    "similarity" compares the matrices of similarities (arXiv:1907.09682), "distribution" what each image finds among
+    the others (in-batch form of arXiv:2010.14713 and 2101.04731). f are the network's test features, t the teacher's;
+    u and v the same with norm 1:
 
-        distribution: L = (1/N) sum_i KL(softmax_{j != i}(t_i . t_j / tau) || softmax_{j != i}(f_i . f_j / tau))
         similarity:   L = (1/N^2) |G(t) - G(f)|^2,  G(f) = f f^T with rows of norm 1
+        distribution: L = (1/N) sum_i KL(softmax_{j != i}(v_i . v_j / tau) || softmax_{j != i}(u_i . u_j / tau))
 
     Both networks see the same augmented images; the teacher is in evaluation mode, has its own normalisation, and its
     own input size if it is told. It is no part of checkpoints: they hold its file's hash, and a run goes on with that
@@ -51,14 +52,14 @@ class Distill(Method):
             another project in a format that `python -m wsreid weights` lists. Only `fit` reads it.
         teacher_backbone: Its network, where the file does not tell it: a file of timm's keys.
         teacher_size: Height and width of its images; None = as its format tells, or as the student's.
-        loss: "distribution" or "similarity".
+        loss: "similarity" or "distribution".
         temperature: tau of "distribution".
         base: See `Method`.
     """
 
     needs: ClassVar[Needs] = Needs()
     search_space: ClassVar[Mapping[str, Sequence[object]]] = MappingProxyType(
-        {"lr": (1e-3, 2e-3, 4e-3), "loss": ("distribution", "similarity"), "temperature": (0.05, 0.1, 0.2)}
+        {"lr": (1e-3, 2e-3, 4e-3), "loss": ("similarity", "distribution"), "temperature": (0.05, 0.1, 0.2)}
     )
 
     def __init__(
@@ -66,7 +67,7 @@ class Distill(Method):
         teacher: str | None = None,
         teacher_backbone: str | None = None,
         teacher_size: tuple[int, int] | None = None,
-        loss: Literal["distribution", "similarity"] = "distribution",
+        loss: Literal["similarity", "distribution"] = "similarity",
         temperature: float = 0.1,
         **base: Any,  # noqa: ANN401
     ) -> None:
