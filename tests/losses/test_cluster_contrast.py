@@ -93,3 +93,9 @@ def test_centroids_are_normalised_means():
     assert_close(cluster_centroids(features, labels), (means / means.norm(dim=1, keepdim=True)).float())
     assert cluster_centroids(features, torch.full((5,), -1)).shape == (0, 5)
     assert cluster_centroids(features[:0], labels[:0]).shape == (0, 5)
+
+
+def test_the_memory_holds_no_graph():
+    features, memory, labels = problem(6)
+    update_cluster_memory(memory, features.requires_grad_(), labels)
+    assert not memory.requires_grad

@@ -1,4 +1,5 @@
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,6 +167,14 @@ def test_intervals_are_logged_where_they_are_asked_for(problem, tmp_path):
     for name, interval in callback.results["test"].intervals(50).items():
         assert float(run.callback_metrics[f"test/{name}_low"]) == pytest.approx(interval.low)
         assert float(run.callback_metrics[f"test/{name}_high"]) == pytest.approx(interval.high)
+
+
+@pytest.mark.parametrize("options", [{"rerank": KReciprocal()}, {"expand": QueryExpansion()}])
+def test_several_processes_neither_rerank_nor_expand(options):
+    callback = RetrievalCallback(**options)
+    callback.setup(SimpleNamespace(world_size=1), None, "fit")
+    with pytest.raises(ConfigError, match="needs the whole gallery in one process, and there are 2"):
+        callback.setup(SimpleNamespace(world_size=2), None, "fit")
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,10 @@ def test_options_are_refused_in_words():
         with pytest.raises(ConfigError, match=r"max_rank=.*: expected a whole number, at least 1"):
             check_positive("max_rank", wrong)
     check_positive("max_rank", np.int64(3))
+
+
+def test_ids_beyond_64_signed_bits_are_refused():
+    most = np.iinfo(np.int64).max
+    assert check_ids(np.array([0, most], np.uint64), "q_pid", 2, "query").tolist() == [0, most]
+    with pytest.raises(FeatureError, match=r"q_pid: 9223372036854775808 does not fit 64-bit signed integers"):
+        check_ids(np.array([0, most + 1], np.uint64), "q_pid", 2, "query")

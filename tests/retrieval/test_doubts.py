@@ -115,3 +115,20 @@ def test_dot_products_of_long_and_short_runs_are_those_of_their_rows(monkeypatch
     expected = (block.rows64[row] * gallery.pick(index)).sum(1)
     for n in (len(row), 27, 1, 0):
         assert torch.allclose(dots(block.rows64, gallery, row[:n], index[:n]), expected[:n], rtol=1e-12, atol=1e-12)
+
+
+def test_what_waits_is_placed_before_it_takes_too_much_memory():
+    block, gallery = make_block("near", "cosine")
+    row, index = torch.arange(6).repeat(80), torch.arange(80).repeat_interleave(6)
+    norm, start = row_norms(gallery.slice(0, 80))[index], block.thresholds.offset[row] + row
+    sums = []
+    for memory in (1, MEMORY):
+        doubts = Doubts(block, gallery, memory)
+        for part in torch.arange(480).split(120):
+            doubts.add(row[part], index[part], norm[part], start[part])
+            doubts.add_close(row[part], index[part], torch.ones_like(row[part]))
+            assert (bool(doubts._near), bool(doubts._close)) == (memory > 1, memory > 1)
+        doubts.settle()
+        sums.append((doubts.passes, doubts.ties))
+    assert torch.equal(sums[0][0], sums[1][0])
+    assert torch.equal(sums[0][1], sums[1][1])

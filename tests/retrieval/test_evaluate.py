@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval import NoMatchError, NonFiniteFeaturesError, evaluate
+from wsreid.retrieval.expansion_settings import QueryExpansion
+from wsreid.retrieval.rerank_settings import KReciprocal
 
 from .oracle import naive_figures, naive_ranks
 from .problems import KINDS, make_problem
@@ -230,3 +233,27 @@ def test_import_loads_numpy_and_torch_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rerank": KReciprocal(), "index": "ivf"}, "index='ivf': re-ranked lists come from re-ranked distances"),
+        ({"rerank": 20}, r"rerank=20: give KReciprocal\(\.\.\.\), or None"),
+        ({"expand": KReciprocal()}, r"give QueryExpansion\(\.\.\.\)"),
+        ({"expand": QueryExpansion(), "group": SimpleNamespace(size=2)}, "expand: it needs the whole gallery in one"),
+        ({"rerank": KReciprocal(), "group": SimpleNamespace(size=3)}, "rerank: .* and 3 processes hold parts of it"),
+    ],
+)
+def test_changed_features_that_do_not_fit_are_refused(problem, options, message):
+    with pytest.raises(ConfigError, match=message):
+        evaluate(problem.query, problem.gallery, **problem.arguments(), **options)
+
+
+def test_a_query_whose_whole_gallery_is_junk_has_an_empty_re_ranked_list(problem):
+    ids = {"q_pid": np.array([3, 3, 9]), "g_pid": np.array([-1] + [3] * 39)}
+    cameras = {"q_cam": np.array([1, 0, 2]), "g_cam": np.ones(40, dtype=int)}
+    rerank = KReciprocal(k1=4, k2=2)
+    result = evaluate(problem.query[:3], problem.gallery, **ids, **cameras, topk=2, rerank=rerank)
+    assert result.topk[0].tolist() == [-1, -1]  # all 39 images of its identity are of its own camera
+    assert (result.topk[1:] > 0).all()

@@ -124,3 +124,11 @@ def test_without_faiss_torch_finds_the_same_and_says_so(metric, monkeypatch, cap
         exact_search._warn_without_faiss.cache_clear()
     assert all(np.array_equal(a, b) for a, b in zip(with_faiss, without, strict=True))
     assert "pip install faiss-cpu" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["random", "near", "constant"])
+def test_tiles_without_a_row_that_may_be_listed_are_passed_over(kind):
+    p = make_problem(1, images=120, width=5, kind=kind)
+    rows = np.arange(100, 120)
+    lists, _ = search(p, rows, 4, "cosine", 2**13)  # tiles of 40 rows, of 12 where float64 decides
+    assert np.array_equal(lists, sorted_lists(scores(p.query, p.gallery, "cosine"), rows, 4))

@@ -47,3 +47,9 @@ def test_k_beyond_the_gallery_is_refused(problem):
 def test_an_unknown_metric_is_refused(problem):
     with pytest.raises(ConfigError, match="metric='l2': expected one of cosine, dot, euclidean"):
         topk(problem.query, problem.gallery, 3, "l2")
+
+
+def test_features_of_two_networks_are_refused():
+    p = make_problem(2)
+    with pytest.raises(FeatureError, match="query features have 9 dimensions, gallery features 5"):
+        topk(p.query, p.gallery[:, :5], 3)

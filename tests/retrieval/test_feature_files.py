@@ -9,7 +9,7 @@ import pytest
 
 from wsreid.errors import FeatureError
 from wsreid.retrieval.feature_files import read_features
-from wsreid.retrieval.stored_array import npz_arrays
+from wsreid.retrieval.stored_array import npy_array, npz_arrays
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(7, 5)).astype(np.float32)
@@ -333,6 +333,14 @@ def test_what_is_wrong_in_a_parquet_file_is_said(tmp_path, problem):
     assert "q.parquet" in str(error.value)
 
 
+def test_a_list_of_another_length_in_a_later_batch_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("wsreid.retrieval.parquet_features._BATCH", 3)
+    lists = pa.array([*LISTS[:3], *([1.0, 2.0] for _ in range(4))], pa.list_(pa.float32()))
+    path = write_parquet(tmp_path / "q.parquet", pa.list_(pa.float32()), features=lists)
+    with pytest.raises(FeatureError, match="list of row 3 has another length"):
+        read_features(path)
+
+
 def test_an_empty_parquet_file_and_one_without_ids(tmp_path):
     lists = pa.array([], pa.list_(pa.float32()))
     pq.write_table(pa.table({"features": lists, "pid": pa.array([], pa.int64())}), tmp_path / "q.parquet")
@@ -340,6 +348,9 @@ def test_an_empty_parquet_file_and_one_without_ids(tmp_path):
         read_features(tmp_path / "q.parquet")
     pq.write_table(pa.table({"features": pa.array(LISTS)}), tmp_path / "q.parquet")
     with pytest.raises(FeatureError, match="no pid"):
+        read_features(tmp_path / "q.parquet")
+    pq.write_table(pa.table({"pid": pa.array([1])}), tmp_path / "q.parquet")
+    with pytest.raises(FeatureError, match="no features"):
         read_features(tmp_path / "q.parquet")
 
 
@@ -353,3 +364,28 @@ def test_rows_are_read_where_the_array_lies(tmp_path):
     (tmp_path / "q.npz").write_bytes(b"short")
     with pytest.raises(FeatureError, match="became shorter while it was read"):
         array.rows(0, 7)
+
+
+def test_a_read_that_gives_less_than_asked_for_goes_on(tmp_path):
+    class Slow:
+        """As a network file system may answer."""
+
+        def __init__(self, content):
+            self.content, self.at = content, 0
+
+        def seek(self, at):
+            self.at = at
+
+        def readinto(self, view):
+            part = self.content[self.at : self.at + min(3, len(view))]
+            view[: len(part)] = part
+            self.at += len(part)
+            return len(part)
+
+    np.save(tmp_path / "q.npy", TABLE)
+    array, content = npy_array(tmp_path / "q.npy"), (tmp_path / "q.npy").read_bytes()
+    row = np.empty(5, np.float32)
+    array._read(Slow(content), 2, memoryview(row.view(np.uint8).data))
+    assert np.array_equal(row, TABLE[2])
+    with pytest.raises(FeatureError, match="became shorter while it was read"):
+        array._read(Slow(content[:-4]), 6, memoryview(row.view(np.uint8).data))

@@ -299,3 +299,18 @@ def test_a_process_killed_while_it_writes_leaves_whole_shards(tmp_path):
     folder = folder_at(path, range(20))
     assert folder.done().tolist() == list(range(8))
     assert not list(path.glob(".*.part"))
+
+
+def test_an_image_without_a_row_is_refused(tmp_path):
+    writer = ShardWriter(folder_at(tmp_path / "q", [3, 4]), SMALL)
+    with pytest.raises(FeatureError, match="the batch says -1"):
+        add(writer, [-1, 3])
+
+
+def test_an_array_of_shards_is_a_copy(tmp_path):
+    folder = folder_at(tmp_path / "q", [3, 4])
+    fill(folder, [3, 4])
+    features = read_features(folder.path).features
+    assert np.array_equal(np.asarray(features), features_of([3, 4]))
+    with pytest.raises(ValueError, match="is a copy"):
+        np.asarray(features, copy=False)

@@ -18,7 +18,9 @@ from wsreid.retrieval.faiss_topk import ranked_lists, recall_of, topk
 from wsreid.retrieval.feature_hash import feature_hash
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.index import SearchIndex
+from wsreid.retrieval.index_build import fill_index
 from wsreid.retrieval.junk import same_identity_pairs
+from wsreid.retrieval.search_rows import SearchRows
 from wsreid.retrieval.search_settings import SearchSettings
 
 from .oracle import scores
@@ -148,6 +150,17 @@ def test_a_damaged_file_is_refused(p, tmp_path):
         SearchIndex.load(path, p.gallery)
     with pytest.raises(FeatureError, match="no such index"):
         SearchIndex.load(tmp_path / "other")
+    path.write_bytes(b"facts" + (6).to_bytes(8, "little") + index_file.MAGIC)
+    with pytest.raises(FeatureError, match="the index ends too early, after"):
+        SearchIndex.load(path)
+
+
+def test_tiles_without_a_held_row_are_passed_over(p):
+    rows = np.arange(580, 600)
+    index = faiss.IndexFlatL2(16)
+    scaled = SearchRows(FeatureTable(p.gallery, CPU), None)
+    fill_index(index, scaled, rows, SearchSettings("ivf"), 0, 2 * 20 * 16 * 100)  # six tiles of 100 rows
+    assert np.array_equal(index.reconstruct_n(0, 20), scaled.slice(580, 600).numpy())
 
 
 def test_facts_of_another_format_are_refused(p, tmp_path):
@@ -276,6 +289,7 @@ def test_a_part_of_a_gallery_is_not_saved(p, tmp_path):
     rows = np.arange(0, 600, 3)
     index = SearchIndex.build(p.gallery, settings=WHOLE["ivf"], rows=rows)
     assert np.isin(index.search(p.query, 200)[1], rows).all()
+    assert index.recall(p.query, p.gallery, 10) == 1
     with pytest.raises(ConfigError, match="part of a gallery"):
         index.save(tmp_path / "i")
 

@@ -4,7 +4,17 @@ import torch
 
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.precision import full_float32
-from wsreid.retrieval.products import block_of, error_bound, error_bound64, fits_float32, product32, product64
+from wsreid.retrieval.products import (
+    BLOCK,
+    CPU_BLOCK,
+    NARROW,
+    block_of,
+    error_bound,
+    error_bound64,
+    fits_float32,
+    product32,
+    product64,
+)
 from wsreid.retrieval.scores import pair_scores, scaled_rows
 from wsreid.retrieval.tiles import read_tile
 
@@ -45,3 +55,8 @@ def test_only_mild_norms_fit_float32():
     assert not fits_float32(torch.tensor([1e-12, 1.0]))
     assert not fits_float32(torch.tensor([1.0, 1e12]))
     assert not fits_float32(torch.tensor([1.0, torch.nan]))
+
+
+def test_long_rows_are_added_up_in_shorter_blocks():
+    widths = [NARROW, NARROW + 1, CPU_BLOCK * BLOCK, CPU_BLOCK * BLOCK + 1]
+    assert [block_of(torch.empty(1, width)) for width in widths] == [CPU_BLOCK // 2, CPU_BLOCK, CPU_BLOCK, BLOCK]

@@ -54,3 +54,8 @@ def test_a_name_stands_for_its_kind():
     assert search_settings(SearchSettings("ivf", nlist=3)).nlist == 3
     with pytest.raises(ConfigError, match="'flat'"):
         search_settings("flat")
+
+
+def test_exact_search_has_no_factory():
+    with pytest.raises(ConfigError, match="exact search needs no index"):
+        SearchSettings().factory(1000, 64)

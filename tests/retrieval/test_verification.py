@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.errors import NoMatchError, NonFiniteFeaturesError
-from wsreid.retrieval.score_histogram import Bins
+from wsreid.retrieval.score_histogram import Bins, make_bins
 from wsreid.retrieval.verification import operating_point, verify
 from wsreid.retrieval.verification_result import VerificationResult
 
@@ -228,3 +228,10 @@ def test_what_cannot_be_verified_is_refused():
     same = np.zeros(len(p.g_pid), dtype=int)
     with pytest.raises(NoMatchError, match="no impostor"):
         verify(p.query, p.gallery, q_pid=np.zeros_like(p.q_pid), g_pid=same)
+
+
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+def test_features_that_are_all_zero_have_bins_too(metric):
+    bins = make_bins(0.0, 0.0, 5, 10, metric)
+    assert (bins.low, bins.high) == (-1.0, 1.0)
+    assert 0 < bins.error < 1e-5

@@ -123,7 +123,7 @@ class Distances:
 
         if s.device.type == "cpu":
             in_threads(one, range(0, len(i), step))
-        else:
+        else:  # no cover: GPU
             for part in (slice(start, start + 32 * step) for start in range(0, len(i), 32 * step)):
                 s[part] = torch.linalg.vecdot(self.part(i[part]).rows, self.table.pick(j[part]))  # (p, D) -> (p,)
         if self.metric == "cosine":

@@ -133,7 +133,7 @@ class Doubts:
         block = self.block
         if row.device.type == "cpu":
             exact = close_scores(block.rows64, self.gallery, row, index, block.metric)
-        else:
+        else:  # no cover: GPU
             exact = pair_scores(
                 block.query, self.gallery, row + block.start, index, metric=block.metric, memory=self.memory // 4
             )

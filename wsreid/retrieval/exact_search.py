@@ -129,7 +129,7 @@ def _tile_best(q: Tensor, g: Tensor, k: int, metric: Metric) -> tuple[Tensor, Te
         values, columns = faiss.knn(q.numpy(), g.numpy(), k, metric=kind)
         value, column = torch.from_numpy(values), torch.from_numpy(columns)
         return (-value if metric == "euclidean" else value), column
-    if q.device.type == "cpu":
+    if q.device.type == "cpu":  # no branch: GPU
         _warn_without_faiss()
     scores = q @ g.T  # (q, D), (g, D) -> (q, g)
     if metric == "euclidean":
