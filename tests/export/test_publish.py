@@ -69,8 +69,9 @@ def published(run, out, images, *more):
 @pytest.fixture(scope="module")
 def folder(run, images, machine):
     """The folder, of safetensors alone; published without a connection."""
+    named = shutil.copy(run / "checkpoints" / "last.ckpt", machine / f"{USER}-best.ckpt")
     with connections() as heard:
-        published(run, machine / "hub", images)
+        published(run, machine / "hub", images, "--checkpoint", str(named))
     assert heard == []
     return machine / "hub"
 
@@ -135,6 +136,7 @@ def test_the_card_is_one_that_a_hub_reads(folder, run):
     assert "(i+1)/(r_i+1)" in found["mAP_step"].metric_args["meaning"]
     assert found["R1"].dataset_args["hash"] == load_run(run).recorded.hashes["data"]
     assert found["R1"].dataset_args["junk"] == "same identity and same camera, or identity -1"
+    assert ExportedModel(folder / "model.safetensors").recipe.run["checkpoint"] == "REMOVED-best"
     for part in ("## Licence of the data", "rendered by wsreid", "ONLY A PART of the test split", "- mINP: mean over"):
         assert part in text, part
 
