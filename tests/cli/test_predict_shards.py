@@ -79,7 +79,7 @@ def test_an_interrupted_prediction_goes_on_behind_its_finished_shards(predict, t
 
     def breaks(self, images):
         calls.append(len(images))
-        if len(calls) > 6:  # four batches of queries, two of the gallery
+        if len(calls) > 7:  # noise for the engine, four batches of queries, two of the gallery
             raise RuntimeError("the power went")
         return embed(self, images)
 
@@ -108,7 +108,7 @@ def test_an_error_keeps_what_has_been_computed(predict, tmp_path, monkeypatch):
 
     def breaks(self, images):
         calls.append(len(images))
-        if len(calls) > 2:
+        if len(calls) > 3:  # the first is noise, for the engine
             raise RuntimeError("the power went")
         return embed(self, images)
 
@@ -123,10 +123,27 @@ def test_an_error_keeps_what_has_been_computed(predict, tmp_path, monkeypatch):
 def test_features_of_another_network_data_or_type_are_not_mixed(predict, tmp_path):
     predict()
     before = contents(tmp_path / "run" / "features")
-    changes = ["--features.dtype", "float16", "--model.flip_test", "true", "--data.width", "24"]
+    changes = [
+        "--features.dtype",
+        "float16",
+        "--features.engine",
+        "eager",
+        "--model.flip_test",
+        "true",
+        "--data.width",
+        "24",
+    ]
     for args, named in (
         (["--seed_everything", "1"], ["weights"]),  # another untrained network
-        (changes, ["dtype float32 (now float16)", "flip_test false (now true)", "image 32x16 (now 32x24)"]),
+        (
+            changes,
+            [
+                "dtype float32 (now float16)",
+                "engine folded (now eager)",
+                "flip_test false (now true)",
+                "image 32x16 (now 32x24)",
+            ],
+        ),
     ):
         with pytest.raises(ConfigError, match=r"shards of another prediction.*--run NEW") as error:
             predict(*args)

@@ -17,6 +17,7 @@ from wsreid.cli.fit_clock import FitClock
 from wsreid.cli.run_setup import progress_bar
 from wsreid.data.datamodule import BagDataModule
 from wsreid.methods import LabelRefine, LabelRefineCallback, Transfer
+from wsreid.methods.camera_norm import CameraNorm
 from wsreid.retrieval.callback import RetrievalCallback, limited
 from wsreid.tracking import (
     Accuracy,
@@ -98,6 +99,7 @@ def _before_training(cli: SuiteCLI, weights: Mapping[str, Tensor]) -> ResultRow:
     trained = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
     callbacks: list[pl.Callback] = [
         RetrievalCallback(**config.retrieval),
+        CameraNorm(**config.camera_norm),
         LabelRefineCallback(**config.label_refine),
         *(progress_bar() for bar in [cli.trainer.progress_bar_callback] if bar is not None),
     ]
@@ -158,11 +160,15 @@ def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int, note
         return
     if limited(cli.trainer, "test"):
         notes = [*notes, "ONLY A PART OF THE TEST SPLIT was scored: trainer.limit_test_batches or fast_dev_run."]
+    norm = _callback(cli.trainer, CameraNorm)
+    if norm is not None:
+        notes = [*notes, *norm.notes]
     needs = getattr(cli.model, "needs", None)
     truth = bool(getattr(needs, "truth", False))
     measured = next((row.retrieval for row in rows if row.retrieval is not None), None)
     name = str(getattr(cli.datamodule, "name", "data"))
     definition = {} if measured is None else {**measured.definition, "n_query": measured.n_query}
+    definition |= {} if norm is None else norm.origin
     write_results(
         cli.run_folder.path / RESULTS_FILE,
         rows,

@@ -7,6 +7,7 @@ import json
 import logging
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from wsreid.errors import FeatureError
 from wsreid.methods import Transfer
+from wsreid.methods.camera_norm import CameraNorm
+from wsreid.methods.engine import EmbedEngine, Engine, chosen_engine
 from wsreid.models.weights_hash import weights_hash
 from wsreid.retrieval.errors import Side
 from wsreid.retrieval.outputs import SIDES, StepOutputs
@@ -42,6 +45,22 @@ _NOT_FEATURES = (
     "scheduler",
     "warmup_epochs",
 )
+
+
+@dataclass(frozen=True)
+class FeatureSettings(ShardSettings):
+    """How `predict` computes and stores features; see docs/evaluate.md.
+
+    Attributes:
+        dtype: Type to store them in. float16 takes half the room.
+        shard_images: Most images in a file.
+        shard_seconds: A file is written after so many seconds even if it is not full: what a kill may cost.
+        engine: How the network runs: "eager", as in a test; "folded", batch normalisation in the weights of the layer
+            before it and denormal numbers taken for zero; "compiled", that through torch.compile. "auto" is folded, or
+            eager where that cannot be.
+    """
+
+    engine: Engine = "auto"
 
 
 class PredictShards(pl.Callback):
@@ -104,12 +123,18 @@ def begin_predict(cli: SuiteCLI) -> None:
     data.check(fit=False)  # before anything is written
     if isinstance(cli.model, Transfer):
         cli.model.check_size(data.height, data.width)
+    norm = next(c for c in cli.trainer.callbacks if isinstance(c, CameraNorm))  # type: ignore[attr-defined]
+    engine = chosen_engine(
+        config.features.engine, own_statistics=norm.mode == "batch_norm", precision=str(cli.trainer.precision)
+    )
     origin = {
         "weights": weights_hash(_weights(cli)),
         "data": data.manifest.hash,
         "dtype": config.features.dtype,
         "precision": str(cli.trainer.precision),
         "image": f"{data.height}x{data.width}",
+        "engine": engine,
+        **norm.origin,
         **(cli.model.made_from if isinstance(cli.model, Transfer) else {}),
         **_method_options(cli.config_dump["model"]),
     }
@@ -123,7 +148,7 @@ def begin_predict(cli: SuiteCLI) -> None:
         rest = sum(len(rows) for rows in data.test_rows) - len(data.predicted)
         _log.info("%s: %d images are finished already, %d to go", root, len(data.predicted), rest)
     callback = PredictShards(folders, config.features, {side: len(rows) for side, rows in done.items()})
-    cli.trainer.callbacks.append(callback)  # type: ignore[attr-defined]  # Lightning's property has no type
+    cli.trainer.callbacks += [EmbedEngine(engine), callback]  # type: ignore[attr-defined]  # it has no type there
 
 
 def close_predict(cli: SuiteCLI) -> None:

@@ -86,7 +86,7 @@ def open_gallery(network: SearchNetwork, options: SearchOptions) -> Gallery:
         The gallery.
 
     Raises:
-        ConfigError: There are none yet, or another network made them.
+        ConfigError: There are none yet, another network made them, or they are normalised by camera.
         FeatureError: They are damaged, or there is none.
         DataError: The manifest is not the one that the rows are of.
     """
@@ -95,6 +95,11 @@ def open_gallery(network: SearchNetwork, options: SearchOptions) -> Gallery:
     if (path / INDEX_FILE).is_file():
         origin = ShardIndex.read(path).origin
         network.check_origin(path, origin)
+        if "camera_norm" in origin:
+            raise ConfigError(
+                f"{path} was made with camera_norm ({origin['camera_norm']}), and an image that is searched for has no "
+                "camera to normalise by: make features without it, with --camera_norm.mode none and another --run."
+            )
     file = read_features(path)
     if len(file.pid) == 0:
         raise FeatureError(f"{path} holds no features: there is nothing to search in.")

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from wsreid.cli.closing import close_fit, close_test, remembered
 from wsreid.cli.last_checkpoint import CheckpointSettings
-from wsreid.cli.predict_shards import begin_predict, close_predict, holds_prediction
+from wsreid.cli.predict_shards import FeatureSettings, begin_predict, close_predict, holds_prediction
 from wsreid.cli.quiet import quiet
 from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
 from wsreid.cli.save_config import RunConfigCallback
@@ -35,11 +35,11 @@ from wsreid.data.datamodule import BagDataModule
 from wsreid.data.sources.base import Source
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.methods import Distill, Method
+from wsreid.methods.camera_norm import CameraNorm
 from wsreid.methods.diagnostics_callback import DiagnosticsCallback
 from wsreid.methods.label_refine_callback import LabelRefineCallback
 from wsreid.methods.transfer import refusal
 from wsreid.retrieval.callback import RetrievalCallback
-from wsreid.retrieval.shard_writer import ShardSettings
 from wsreid.tracking import GuardedWandbLogger, RankedPicturesCallback, ResultRow, RunFolder, WandbSettings
 from wsreid.tracking.checkpoint_file import CheckpointFiles
 
@@ -111,9 +111,10 @@ class SuiteCLI(LightningCLI):
             help="End a fit with a test of the last checkpoint, and a table.",
         )
         parser.add_class_arguments(WandbSettings, "wandb")
-        parser.add_class_arguments(ShardSettings, "features")
+        parser.add_class_arguments(FeatureSettings, "features")
         parser.add_class_arguments(CheckpointSettings, "checkpoint")
         parser.add_lightning_class_args(RetrievalCallback, "retrieval")
+        parser.add_lightning_class_args(CameraNorm, "camera_norm")
         parser.add_lightning_class_args(LabelRefineCallback, "label_refine")
         parser.add_lightning_class_args(DiagnosticsCallback, "diagnostics")
         parser.add_lightning_class_args(RankedPicturesCallback, "pictures")
@@ -188,7 +189,7 @@ class SuiteCLI(LightningCLI):
         return kwargs | own.get(subcommand, {})
 
     def before_fit(self) -> None:
-        """Reads a teacher, before anything is written; keeps what the method is before training for the closing table."""
+        """Reads a teacher before anything is written; keeps the untrained method for the closing table."""
         if isinstance(self.model, Distill):
             self.model.read_teacher()
         self.untrained_memory = remembered(self.model)

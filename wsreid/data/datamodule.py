@@ -32,7 +32,7 @@ from wsreid.data.needs import Needs
 from wsreid.data.preparation import bag_label_file, prepared_bags, prepared_manifest, rows_to_train_on, sampled_rows
 from wsreid.data.rendered import RenderSettings, rendered_root
 from wsreid.data.resumable_loader import ResumableLoader
-from wsreid.data.samplers import BagSampler, BatchPlan, EvalSampler, IdentitySampler, WholeBagSampler
+from wsreid.data.samplers import BagSampler, BatchPlan, CameraSampler, EvalSampler, IdentitySampler, WholeBagSampler
 from wsreid.data.skipped import SkippedImages
 from wsreid.data.sources import Market1501, Source
 from wsreid.data.splits import query_and_gallery, split_identities
@@ -108,15 +108,10 @@ class BagDataModule(pl.LightningDataModule):
         max_corrupt: int = 0,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("height", height, 1),
-            ("width", width, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", 0 if seed is None else seed, 0),
-            ("max_corrupt", max_corrupt, 0),
-        ):
-            if value < least:
+        from_0 = {"num_workers": num_workers, "seed": seed or 0, "max_corrupt": max_corrupt}
+        from_1 = {"height": height, "width": width, "eval_batch_size": eval_batch_size}
+        for name, value in (from_0 | from_1).items():
+            if value < (least := int(name in from_1)):
                 raise ConfigError(f"data.{name} must be at least {least}, got {value}")
         if not 0.0 <= val_fraction < 1.0:
             raise ConfigError(f"data.val_fraction must be at least 0 and below 1, got {val_fraction}")
@@ -330,6 +325,12 @@ class BagDataModule(pl.LightningDataModule):
         """Training images without augmentation, each once; with a limit, a sample of an epoch by the run's seed."""
         return self._eval_loader(sampled_rows(self.train_rows, limit, self.seed, epoch))
 
+    def camera_dataloader(self, split: str, limit: int | None) -> DataLoader[EvalBatch]:
+        """Queries and gallery of "val" or "test" in batches of one camera, at most `limit` images of each camera."""
+        rows = np.concatenate(self.val_query_gallery if split == "val" else self.test_rows)
+        sampler = CameraSampler(rows, self.manifest.camera[rows], self.eval_batch_size, limit, self.seed, *self._rank)
+        return self._eval_loader(rows, sampler=sampler)
+
     def on_before_batch_transfer(self, batch: _Batch, dataloader_idx: int) -> _Batch:
         """Counts the images that the batch had to leave out.
 
@@ -382,9 +383,11 @@ class BagDataModule(pl.LightningDataModule):
     def _redrawn(self, epoch: int) -> Bags:
         return make_bags(self.manifest, self.bag_settings, self.train_rows, epoch=epoch)
 
-    def _eval_loader(self, rows: NDArray[np.int64], persistent: bool = False) -> DataLoader[EvalBatch]:
+    def _eval_loader(
+        self, rows: NDArray[np.int64], persistent: bool = False, sampler: CameraSampler | None = None
+    ) -> DataLoader[EvalBatch]:
         dataset = EvalDataset(self.manifest, EvalTransform(self.height, self.width))
-        return self._loader(dataset, EvalSampler(rows, self.eval_batch_size, *self._rank), persistent)
+        return self._loader(dataset, sampler or EvalSampler(rows, self.eval_batch_size, *self._rank), persistent)
 
     def _loader(
         self,

@@ -78,6 +78,9 @@ class Method(RemembersBags):
     epoch_pass_limit: int | None = None
     """With `needs.epoch_pass`: most images that a pass looks at; None = all."""
 
+    score_with: Callable[[EvalBatch], Tensor] | None = None
+    """What scoring embeds a batch with instead of `embed`; `CameraNorm` sets it while it scores."""
+
     latest_labels: PseudoLabels | None
     """What `pseudo_labels` said of the latest training batch, for diagnostics."""
 
@@ -380,7 +383,8 @@ class Method(RemembersBags):
         return self._eval_outputs(batch)
 
     def _eval_outputs(self, batch: EvalBatch) -> EvalOutputs:
-        return EvalOutputs(features=self.embed(batch.images), pid=batch.pid, camera=batch.camera, row=batch.row)
+        features = self.embed(batch.images) if self.score_with is None else self.score_with(batch)
+        return EvalOutputs(features=features, pid=batch.pid, camera=batch.camera, row=batch.row)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser over the two parameter groups, and its schedule per epoch."""
