@@ -44,7 +44,7 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
 
 
 def _problems(lines: list[list[str]]) -> list[str | None]:
-    from lightning.pytorch.cli import LightningArgumentParser
+    from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
     from wsreid.cli.stop_signals import StopSignals
     from wsreid.cli.suite import SuiteCLI
@@ -55,6 +55,9 @@ def _problems(lines: list[list[str]]) -> list[str | None]:
         pass
 
     class Parser(SuiteCLI):
+        def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # as in SuiteCLI
+            return LightningCLI.subcommands()  # of any line
+
         def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
             for line in lines:  # one parser for all: it takes longer to make than to use
                 try:

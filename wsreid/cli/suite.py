@@ -96,6 +96,12 @@ class SuiteCLI(LightningCLI):
             args=args,
         )
 
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's needs no instance
+        """The command that is asked for, with what is not an option of it: others' options take time to look up."""
+        known = super().subcommands()
+        asked = self.args[0] if self.args else None
+        return {asked: known[asked]} if asked in known else known
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds our own options beside Lightning's."""
         parser.add_argument(
