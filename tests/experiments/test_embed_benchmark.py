@@ -35,7 +35,7 @@ def test_each_way_has_a_row_with_its_accuracy(bench, capsys, tmp_path):
     for way in ("inference", "channels_last", "folded", "onnx"):
         assert rows[way]["within"]
         assert rows[way]["cosine"] > 0.9999
-    assert rows["bf16"]["cosine"] < 0.9999
+        assert rows["bf16"]["cosine"] < rows[way]["cosine"]
     gflop = result["products"]["osnet_x0_25"]["gflop_image"]
     assert rows["folded"]["gflop_s"] == pytest.approx(rows["folded"]["images_s"] * gflop)
 
