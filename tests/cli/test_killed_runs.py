@@ -42,7 +42,7 @@ MOMENTS = {
 
 
 def fit(method: str, run: Path, *more: str) -> None:
-    own = teacher_arguments(method, run.parent)
+    own = teacher_arguments(method, Path(os.environ["WSREID_CACHE_DIR"]))  # one place: it stands in checkpoints
     main(["fit", "--config", str(EXPERIMENTS / "synthetic" / f"{method}.yaml"), "--run", str(run), *SMALL, *own, *more])
 
 
