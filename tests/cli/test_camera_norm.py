@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from wsreid.cli.main import main
 from wsreid.cli.search_gallery import open_gallery
 from wsreid.data.batch import EvalBatch
 from wsreid.errors import ConfigError
@@ -185,8 +184,3 @@ def test_two_processes_score_as_one(market_root, run_cli, tmp_path):
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "two" / "results.json").read_text())
     assert written["rows"][0]["mAP_step"] == pytest.approx(alone.results[0].retrieval.map_step, abs=1e-6)
-
-
-def test_the_command_line_names_the_modes(capsys):
-    with pytest.raises(ConfigError, match="camera_norm"):
-        main(["test", "--model", "BagCE", "--camera_norm.mode", "by_camera"])
