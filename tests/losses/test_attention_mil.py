@@ -28,9 +28,9 @@ def naive(logits, scores, bag, candidates):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_the_loop(seed):
-    logits, bag, candidates, features = random_bags(seed)
+@given(seed=st.integers(0, 10_000), sizes=st.sampled_from([(3, 1, 4), (4, 0)]))
+def test_the_loop(seed, sizes):
+    logits, bag, candidates, features = random_bags(seed, sizes)
     scores = features[:, :3]
     assert float(attention_bag_loss(logits, scores, bag, candidates)) == pytest.approx(
         naive(logits, scores, bag, candidates), rel=1e-9

@@ -133,3 +133,18 @@ def test_float32_under_autocast():
         assert torch.equal(bag_smoothed_cross_entropy(logits, bag, candidates), outside[1])
         assert torch.equal(nearest_image_loss(features, means, bag), outside[2])
         assert bag_means(features.bfloat16(), bag, 5).dtype == torch.float32
+
+
+def test_the_means_over_one_bag_are_its_own():
+    logits, _, _, features = sharing_bags(5)
+    one = torch.zeros(len(logits), dtype=torch.long)
+    found = bag_smoothed_cross_entropy(logits, one, torch.tensor([[3]]), 0.0)
+    assert_close(found, -logits.mean(0).log_softmax(0)[3])
+    means = bag_means(features, one, 1)
+    assert_close(nearest_image_loss(features, means, one), (features - means).norm(dim=1).min())
+
+
+def test_half_precision_inputs_give_float32():
+    logits, bag, candidates, features = sharing_bags(6)
+    assert bag_smoothed_cross_entropy(logits.bfloat16(), bag, candidates).dtype == torch.float32
+    assert nearest_image_loss(features.bfloat16(), bag_means(features, bag, 5).bfloat16(), bag).dtype == torch.float32

@@ -36,9 +36,9 @@ def naive_candidate(loss, logits, candidates):
 
 @pytest.mark.parametrize("loss", CANDIDATE_LOSSES)
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_candidate_losses_are_the_loops(loss, seed):
-    logits, candidates = random_inputs(seed)
+@given(seed=st.integers(0, 10_000), n=st.sampled_from([6, 1]))
+def test_candidate_losses_are_the_loops(loss, seed, n):
+    logits, candidates = random_inputs(seed, n)
     assert float(loss(logits, candidates)) == pytest.approx(naive_candidate(loss, logits, candidates), abs=1e-9)
 
 
@@ -106,4 +106,11 @@ def test_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         for loss in CANDIDATE_LOSSES:
             assert loss(logits.bfloat16(), candidates).dtype == torch.float32
-        assert smoothed_cross_entropy(logits.bfloat16(), candidates[:, 0]).dtype == torch.float32
+    assert smoothed_cross_entropy(logits.bfloat16(), candidates[:, 0]).dtype == torch.float32
+
+
+def test_the_mean_over_one_image_is_its_own():
+    logits, _ = random_inputs(8, n=2)
+    one = smoothed_cross_entropy(logits[:1], torch.tensor([4]))
+    assert float(smoothed_cross_entropy(logits, torch.tensor([4, -1]))) == pytest.approx(float(one))
+    assert float(smoothed_cross_entropy(logits[[0, 0]], torch.tensor([4, 4]))) == pytest.approx(float(one))

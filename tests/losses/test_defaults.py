@@ -9,6 +9,7 @@ from wsreid import losses
 DEFAULTS = {
     "cluster_contrast_loss": {"temperature": 0.05},
     "update_cluster_memory": {"momentum": 0.1},
+    "similarity_distribution_loss": {"temperature": 0.1},
     "bag_triplet_loss": {"margin": 0.3},
     "bag_smoothed_cross_entropy": {"smoothing": 0.1},
     "co_person_attention_loss": {"margin": 0.5},

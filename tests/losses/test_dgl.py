@@ -68,6 +68,13 @@ def test_unary_is_the_mean_over_labelled_images():
     assert float(unary_loss(logits, pseudo)) == pytest.approx(sum(terms) / len(terms))
 
 
+def test_unary_of_one_image_is_its_own_and_float32():
+    logits, _, _, _ = random_inputs(1)
+    found = unary_loss(logits[:2], torch.tensor([3, -1]))
+    assert torch.allclose(found, -logits[0].log_softmax(0)[3])
+    assert unary_loss(logits.bfloat16(), torch.zeros(7, dtype=torch.long)).dtype == torch.float32
+
+
 def test_gradients():
     logits, pseudo, low_level, bag = random_inputs(2)
     logits.requires_grad_()
@@ -138,6 +145,7 @@ def test_soft_pairs_as_a_loop():
                 weight += abs(float(coupling[i, j]))
     assert torch.allclose(soft_pairwise_loss(logits, candidates, coupling), total / weight)
     assert torch.autograd.gradcheck(lambda z: soft_pairwise_loss(z, candidates, coupling), logits)
+    assert torch.allclose(soft_pairwise_loss(logits, candidates, coupling / 1000), total / weight)
 
 
 def test_soft_pairs_without_pairs_are_zero():
