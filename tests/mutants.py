@@ -66,7 +66,7 @@ def _spans(tree):
             bodies.append((node.body[0], node.body[-1]))
         elif isinstance(node, ast.AnnAssign):
             dull.append(node.annotation)
-        elif isinstance(node, ast.Raise):
+        elif isinstance(node, ast.Raise) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             dull.append(node)
     return [(each, each) for each in dull if each], bodies
 
@@ -184,7 +184,6 @@ class Runner(WithoutPool):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item, call):
-        self.took[item.nodeid] = self.took.get(item.nodeid, 0.0) + call.duration
         skips = (pytest.skip.Exception, pytest.xfail.Exception)
         if not call.excinfo or call.excinfo.errisinstance(skips) or item.get_closest_marker("xfail"):
             return
@@ -200,7 +199,7 @@ class Runner(WithoutPool):
         child = os.fork()
         if child == 0:
             self.in_child = True
-            signal.setitimer(signal.ITIMER_PROF, seconds)  # of the processor: the machine may be busy
+            signal.setitimer(signal.ITIMER_PROF, seconds)
             signal.alarm(int(WAITS * seconds))
             sink = os.open(os.devnull, os.O_WRONLY)
             os.dup2(sink, 1)
@@ -221,7 +220,9 @@ class Runner(WithoutPool):
 
     def run_items(self, items):
         for item, following in zip(items, [*items[1:], None], strict=True):
+            began = time.process_time()  # of the processor: the machine may be busy
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.took[item.nodeid] = time.process_time() - began
         return True
 
     @pytest.hookimpl(tryfirst=True)
@@ -279,7 +280,9 @@ class Runner(WithoutPool):
 
 
 def options(basetemp):
-    return ["-q", "-s", "-p", "no:cacheprovider", "--basetemp", str(basetemp)]
+    # pyproject's options but for its second process, which the forks would not see
+    alone = ["-o", "addopts=-m 'not slow'"]
+    return [*alone, "-q", "-s", "-p", "no:cacheprovider", "--basetemp", str(basetemp)]
 
 
 def calm_hypothesis():

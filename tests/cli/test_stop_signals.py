@@ -13,6 +13,14 @@ from wsreid.methods import Method
 LIMITS = ["--trainer.max_epochs", 3, "--data.bags_per_batch", 1, "--test_after_fit", "false"]
 
 
+@pytest.fixture(autouse=True)
+def _heard():
+    """What a shell starts in the background ignores SIGINT, and what is ignored stays so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def when(monkeypatch):
     """Sends signals to this process in a step of a method."""

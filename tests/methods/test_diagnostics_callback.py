@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from tests.teachers import teacher_options
 from wsreid.data.batch import Truth
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.inference import PseudoLabels
@@ -48,7 +49,7 @@ class Spied(BagCE):
 
 def fitted(root, callback, data, method=Spied, epochs=1, ckpt_path=None, **settings):
     torch.manual_seed(0)
-    model = method(num_ids=NUM_IDS, lr=0.05)
+    model = method(num_ids=NUM_IDS, lr=0.05, **teacher_options(method, root.parent))
     given = [] if callback is None else [callback]
     trainer = make_trainer(root, callbacks=[*given, *settings.pop("others", [])], max_epochs=epochs, **settings)
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
