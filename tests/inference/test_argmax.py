@@ -45,6 +45,11 @@ def test_ties_go_to_the_first_candidate():
     assert most_probable(torch.tensor([[0.0, 0.5, 0.5]]), candidates).tolist() == [5]
 
 
+def test_class_0_is_a_candidate_like_any_other():
+    candidates = torch.tensor([[4, 0, -1], [0, -1, 3]])
+    assert most_probable(torch.tensor([[0.1, 0.9, 0.0], [0.2, 0.0, 0.8]]), candidates).tolist() == [0, 3]
+
+
 def test_no_candidates():
     logits = torch.zeros(2, 3)
     for candidates in (torch.full((2, 2), -1), torch.empty(2, 0, dtype=torch.long)):

@@ -44,6 +44,7 @@ def test_the_order_of_candidates_does_not_matter():
 def test_half_precision_is_computed_in_float32():
     probs, candidates = problem(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = certainty(probs.bfloat16(), candidates)
+        found = certainty(probs.bfloat16().requires_grad_(), candidates)
     assert found.dtype == torch.float32
+    assert not found.requires_grad
     assert torch.equal(found, certainty(probs.bfloat16().float(), candidates))

@@ -60,3 +60,12 @@ def test_without_times_the_kernel_is_alone():
 def test_no_pair(n):
     none = torch.full((n,), -1)
     assert bag_couplings(torch.zeros(n, 4), torch.zeros(n, dtype=torch.long), none, none, none).tolist() == [[0.0]] * n
+
+
+def test_half_precision_is_computed_in_float32_and_without_a_graph():
+    appearance = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
+    none, bag = torch.full((3,), -1), torch.zeros(3, dtype=torch.long)
+    found = bag_couplings(appearance, bag, none, none, none)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, bag_couplings(appearance.detach().float(), bag, none, none, none))
+    assert not found.requires_grad

@@ -81,6 +81,15 @@ def test_half_precision_is_computed_in_float32():
     assert torch.allclose(found, mean_field(unary.bfloat16().float(), CANDIDATES, coupling.float(), 3))
 
 
+def test_no_graph_and_any_number_names_a_class():
+    unary, coupling = problem(4)
+    found = mean_field(unary.requires_grad_(), CANDIDATES, coupling)
+    assert not found.requires_grad
+    least = CANDIDATES[CANDIDATES >= 0].min()
+    from_0 = torch.where(CANDIDATES >= 0, CANDIDATES - least, -1)
+    assert torch.equal(found, mean_field(unary, from_0, coupling))
+
+
 def test_wrong_arguments_are_named():
     unary, coupling = problem(0)
     with pytest.raises(ValueError, match="damping"):

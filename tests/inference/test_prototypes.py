@@ -77,3 +77,13 @@ def test_float32_under_autocast():
     assert torch.allclose(
         moved.double(), moved_prototypes(prototypes.double(), features.double(), labels)[1], atol=1e-6
     )
+
+
+def test_half_precision_is_computed_in_float32_and_without_a_graph():
+    features, prototypes, candidates, labels = random_inputs(3)
+    half = features.bfloat16().requires_grad_()
+    found = nearest_prototype(half, prototypes.float(), candidates)
+    assert torch.equal(found.ids, nearest_prototype(half.float(), prototypes.float(), candidates).ids)
+    _, moved = moved_prototypes(prototypes.float(), half, labels)
+    assert moved.dtype == torch.float32
+    assert not moved.requires_grad

@@ -49,3 +49,8 @@ def test_bags_without_candidates():
     found = random_candidate(torch.full((2, 0), -1), torch.tensor([0.5, 0.1]))
     assert found.ids.tolist() == [-1, -1]
     assert found.probs.shape == (2, 0)
+
+
+@pytest.mark.parametrize(("u", "expected"), [(0.2, 0), (0.7, 4)])
+def test_class_0_is_a_candidate_like_any_other(u, expected):
+    assert random_candidate(torch.tensor([[-1, 0, 4]]), torch.tensor([u])).ids.tolist() == [expected]

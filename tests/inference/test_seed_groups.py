@@ -39,6 +39,8 @@ def test_equal_images_take_the_first_as_seed_and_all_as_group():
     groups = seed_groups(torch.full((3, 2), -2.0), torch.tensor([0, 0, 0]), torch.tensor([[4, -1]]))
     assert groups.seed.tolist() == [[0, -1]]
     assert groups.member.tolist() == [[True, False]] * 3
+    alone = seed_groups(torch.full((3, 2), -2.0), torch.tensor([0, 0, 0]), torch.tensor([[4, -1]]), share=1.0)
+    assert alone.member.tolist() == [[True, False], [False, False], [False, False]]  # above the share, not at it
 
 
 def test_no_candidates_have_no_groups():
@@ -56,6 +58,19 @@ def test_no_candidates_have_no_groups():
 def test_half_precision():
     groups = seed_groups(torch.zeros(2, 1, dtype=torch.bfloat16), torch.tensor([0, 0]), torch.tensor([[1]]))
     assert groups.seed.tolist() == [[0]]
+
+
+def test_sums_count_images_in_float32_and_without_a_graph():
+    features = torch.ones(3, 2).bfloat16().requires_grad_()
+    member, bag = torch.ones(3, 1, dtype=torch.bool), torch.zeros(3, dtype=torch.long)
+    sums = view_sums(features, member, bag, torch.tensor([[5]]), torch.tensor([0, 0, 1]))
+    assert sums.key.tolist() == [[5, 0], [5, 1]]
+    assert sums.count.tolist() == [2, 1]
+    assert sums.total.tolist() == [[2, 2], [1, 1]]
+    assert sums.total.dtype == torch.float32
+    assert not sums.total.requires_grad
+    graph = ViewSums(sums.key, sums.total.clone().requires_grad_(), sums.count)
+    assert not means_over_views(graph)[1].requires_grad
 
 
 @pytest.mark.parametrize("seed", range(4))

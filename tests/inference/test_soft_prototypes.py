@@ -100,3 +100,35 @@ def test_of_a_bank_in_half_precision_no_copy_is_made():
     assert torch.equal(scores, prototype_scores(features, bank.float(), CANDIDATES))
     assert torch.equal(new, drawn_prototypes(bank.float(), *sums, 0.5)[1])
     assert len(moved) == len(new) > 0
+
+
+def test_nothing_carries_a_graph():
+    features, probs, prototypes = problem(1)
+    features.requires_grad_()
+    sums = prototype_sums(features, CANDIDATES, probs)
+    found = (prototype_scores(features, prototypes, CANDIDATES), *sums)
+    moved = drawn_prototypes(prototypes.requires_grad_(), *sums, 0.5)
+    assert not any(each.requires_grad for each in (*found, *moved))
+
+
+def test_a_class_without_a_share_is_not_listed():
+    features, probs, _ = problem(2)
+    probs[:, 0] = 0
+    listed = CANDIDATES[:, 1:][CANDIDATES[:, 1:] >= 0]
+    assert prototype_sums(features, CANDIDATES, probs)[0].tolist() == sorted(set(listed.tolist()))
+
+
+def test_steps_are_float32_under_autocast():
+    features, probs, prototypes = (x.float() for x in problem(3))
+    sums = prototype_sums(features, CANDIDATES, probs)
+    outside = drawn_prototypes(prototypes, *sums, 0.5)[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(drawn_prototypes(prototypes, *sums, 0.5)[1], outside)
+    assert prototype_sums(features.bfloat16(), CANDIDATES, probs)[2].dtype == torch.float32
+
+
+def test_the_least_mass_moves_a_prototype():
+    prototypes, one = torch.zeros(2, 2), torch.tensor([[0.0, 1.0]])
+    for mass, moving in [(0.5, [1]), (0.25, [])]:
+        found = drawn_prototypes(prototypes, torch.tensor([1]), torch.tensor([mass]), one, 0.5, least=0.5)
+        assert found[0].tolist() == moving

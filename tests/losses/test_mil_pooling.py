@@ -137,3 +137,14 @@ def test_float32_under_autocast(pool):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(pooled_bag_loss(logits, bag, candidates, pool), outside)
         assert pooled_bag_loss(logits.bfloat16(), bag, candidates, pool).dtype == torch.float32
+
+
+def test_a_bag_without_images_does_not_count():
+    logits, bag, candidates, _ = random_bags(8)
+    more = torch.cat([candidates, torch.tensor([[0, 1, 2]])])
+    assert_close(pooled_bag_loss(logits, bag, more), pooled_bag_loss(logits, bag, candidates))
+
+
+def test_half_precision_is_pooled_in_float32():
+    logits, bag, _, _ = random_bags(9)
+    assert pool_bags(logits.bfloat16(), bag, 3, "lse").dtype == torch.float32

@@ -44,7 +44,7 @@ def naive(features, prototypes, candidates, probs, tau):
     seed=st.integers(0, 10_000),
     n=st.integers(1, 9),
     tau=st.sampled_from((0.05, 0.5)),
-    chunk=st.sampled_from((1, 4, 100)),
+    chunk=st.sampled_from((1, 4, 5, 100)),
     zeros=st.sets(st.integers(0, 8), max_size=3),
 )
 def test_is_the_loop_however_it_is_cut(seed, n, tau, chunk, zeros):
@@ -100,6 +100,8 @@ def test_float32_under_autocast_and_with_a_bank_in_half_precision():
     assert inside.dtype == torch.float32
     assert torch.equal(inside, outside)
     assert_close(outside, prototype_contrast_loss(features, prototypes.float(), candidates, probs))
+    double = prototype_contrast_loss(features.double(), prototypes.double(), candidates, probs.double())
+    assert_close(outside, double.float(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_temperature_above_zero():

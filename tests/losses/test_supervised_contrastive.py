@@ -101,7 +101,9 @@ def test_no_labels_gives_zero_and_zero_gradient():
 def test_one_image_alone_has_its_own_key():
     query, key, queue, _, queue_labels = random_inputs(4, n=1)
     loss = supervised_contrastive_loss(query, key, queue, torch.tensor([9]), queue_labels)
-    assert float(loss) == pytest.approx(naive_momentum(query, key, queue, queue_labels >= 0, 0.07))
+    alone = naive_momentum(query, key, queue, queue_labels >= 0, 0.07)
+    assert float(loss) == pytest.approx(alone)
+    assert float(momentum_contrastive_loss(query, key, queue, queue_labels >= 0)) == pytest.approx(alone)
 
 
 def test_equal_features_are_finite():
