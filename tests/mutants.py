@@ -163,7 +163,8 @@ class WithoutPool:
 class Module:
     """A module, its source, and the functions of it that live."""
 
-    def __init__(self, file, tests):
+    def __init__(self, file, tests, lines=()):
+        self.lines = lines
         self.path, self.name = str(Path(file).resolve()), ".".join(Path(file).with_suffix("").parts)
         self.tests = [str(Path(each).resolve()) for each in tests]
         self.source = Path(file).read_text(encoding="utf-8")
@@ -178,8 +179,8 @@ class Module:
 class Runner(WithoutPool):
     """A pytest plugin: in the place of the tests' run, runs them once for each mutant."""
 
-    def __init__(self, modules, basetemp, sample=None, lines=None):
-        self.modules, self.basetemp, self.sample, self.lines = modules, basetemp, sample, lines
+    def __init__(self, modules, basetemp, sample=None):
+        self.modules, self.basetemp, self.sample = modules, basetemp, sample
         self.took, self.kills, self.survived, self.in_child = {}, Counter(), 0, False
 
     @pytest.hookimpl(tryfirst=True)
@@ -239,8 +240,8 @@ class Runner(WithoutPool):
 
     def run_module(self, module, items):
         mutants = list_mutants(module.source)
-        if self.lines:
-            mutants = [mutant for mutant in mutants if mutant.line in self.lines]
+        if module.lines:
+            mutants = [mutant for mutant in mutants if mutant.line in module.lines]
         listed = len(mutants)
         if self.sample and self.sample < listed:
             mutants = sorted(random.Random(0).sample(mutants, self.sample), key=lambda each: each.line)
@@ -307,18 +308,21 @@ def tests_of(file):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", help="modules below the current folder; FILE=TEST,TEST names other tests")
+    parser.add_argument(
+        "files", nargs="+", help="FILE of the package; FILE:12,40 = these lines; FILE=TEST,TEST = these tests"
+    )
     parser.add_argument("--sample", type=int, help="run so many mutants of each, drawn with seed 0")
-    parser.add_argument("--lines", type=lambda text: {int(each) for each in text.split(",")}, help="only these: 12,40")
     given = parser.parse_args(arguments)
     calm_hypothesis()
     modules = []
     for text in given.files:
-        file, _, tests = text.partition("=")
-        modules.append(Module(file, tests.split(",") if tests else tests_of(file)))
+        place, _, tests = text.partition("=")
+        file, _, lines = place.partition(":")
+        chosen = tests.split(",") if tests else tests_of(file)
+        modules.append(Module(file, chosen, {int(each) for each in lines.split(",") if each}))
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         basetemp = Path(folder) / "tests"
-        runner = Runner(modules, basetemp, given.sample, given.lines)
+        runner = Runner(modules, basetemp, given.sample)
         tests = dict.fromkeys(test for module in modules for test in module.tests)
         code = pytest.main([*options(basetemp), "--no-header", "--no-summary", *tests], plugins=[runner])
     return code or int(runner.survived > 0)

@@ -197,3 +197,11 @@ def test_refuses_what_cannot_be():
         sinkhorn(scores, candidates, bag, torch.ones(1, 2), eps=0.0)
     with pytest.raises(ValueError, match="mass"):
         sinkhorn(scores, candidates, bag, torch.ones(1, 3))
+
+
+def test_a_bound_on_a_bag_of_one_image_in_half_precision():
+    scores, one = torch.zeros(1, 2).bfloat16(), torch.zeros(1, dtype=torch.long)
+    mass = torch.tensor([[0.8, 0.1]])
+    found = sinkhorn(scores, torch.tensor([[1, 2]]), one, mass, torch.tensor([True]), tolerance=1e-6)
+    assert found.dtype == torch.float32
+    assert found[0].tolist() == pytest.approx([0.8, 0.2], abs=1e-4)
