@@ -120,7 +120,8 @@ def set_matched(pseudo: _Ints, truth: _Ints) -> _Bools:
     rows = np.concatenate([pairs // len(ids), np.arange(n)])
     columns = np.concatenate([pairs % len(ids), len(ids) + np.arange(n)])
     weights = np.concatenate([count + 1.0, np.ones(n)])
-    graph = csr_array((weights, (rows, columns)), shape=(n, len(ids) + n))
+    places = rows.astype(np.int32), columns.astype(np.int32)  # SciPy 1.14's solver takes no others
+    graph = csr_array((weights, places), shape=(n, len(ids) + n))
     i, j = min_weight_full_bipartite_matching(graph, maximize=True)
     name = np.empty(n, dtype=np.int64)
     name[i] = j
