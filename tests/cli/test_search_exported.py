@@ -80,7 +80,7 @@ def test_it_predicts_and_finds_what_the_run_does(kind, run, query, export_as, tm
 def test_its_test_is_that_of_the_run(export_as, exportable, tmp_path):
     scored = transfer("test", export_as("safetensors")[0], tmp_path / "out").results[0]
     expected = load_run(exportable).recorded.results["rows"][0]
-    assert scored.name == "model.safetensors, trained elsewhere"
+    assert scored.name == "model.safetensors, BagCE's export"
     assert scored.retrieval.map_step == pytest.approx(expected["mAP_step"], abs=1e-3)
 
 

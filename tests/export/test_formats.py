@@ -1,7 +1,9 @@
 """An exported file embeds as the run does, whatever the batch, and says what it is."""
 
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,8 +63,26 @@ def test_it_names_no_file_of_this_machine(exported):
 
 
 def test_images_of_another_size_are_refused(exported):
-    with pytest.raises(WeightsError, match=r"\(N, \(3, 32, 16\)\)"):
+    with pytest.raises(WeightsError, match=r"takes \(N, 3, 32, 16\) torch\.uint8"):
         ExportedModel(exported[0]).embed(torch.zeros(1, 3, 64, 32, dtype=torch.uint8))
+
+
+def test_what_the_card_shows_runs(exported, exportable, tmp_path, monkeypatch):
+    text = (exported[0].parent / "README.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    image = np.random.default_rng(0).integers(0, 256, (48, 20, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "person.jpg"), image)
+    shutil.copy(exported[0], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, torch.Tensor] = {}
+    exec(code, found)
+    expected = load_run(exportable).embed([tmp_path / "person.jpg"])
+    assert np.allclose(found["features"].numpy(), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_whoever_may_read_new_files_may_read_it(exported, tmp_path):
+    (tmp_path / "new").touch()
+    assert exported[0].stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 def test_a_damaged_file_is_one_line(exported, tmp_path):
@@ -120,3 +140,14 @@ def test_a_folder_of_images_checks_it_where_the_data_set_is_gone(exportable, tmp
     out = tmp_path / "model.safetensors"
     done = main(["export", str(exportable), "--format", "safetensors", "--out", str(out), "--images", str(images)])
     assert done.results[0].images > 0
+
+
+@pytest.mark.slow  # a graph is traced
+def test_the_card_is_of_all_formats_in_the_folder(exportable, tmp_path):
+    (tmp_path / "model.onnx").write_text("of another time")
+    for kind in ("safetensors", "pt2"):
+        main(["export", str(exportable), "--format", kind, "--out", str(tmp_path / f"model.{kind}"), "--count", "2"])
+    text = (tmp_path / "README.md").read_text()
+    assert "model.pt2" in text
+    assert "model.safetensors" in text
+    assert "model.onnx" not in text

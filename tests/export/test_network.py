@@ -23,7 +23,7 @@ def test_features_are_those_of_the_run(exported, exportable, images):
     assert (normalize(found) - normalize(expected)).abs().max() < LIMIT
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert model.network.feature_dim == expected.shape[1]
-    assert model.row_name == f"{exported[0].name}, trained elsewhere"
+    assert model.row_name == f"{exported[0].name}, BagCE's export"
     assert torch.equal(model.mean, run.method.mean)
     assert model.made_from == {"exported_from": weights_hash(run.method.state_dict())}
 

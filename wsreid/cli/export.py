@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from jsonargparse import ArgumentParser
 
 from wsreid.cli.bar import bar
 from wsreid.cli.typo import explain, option_names
-from wsreid.errors import ConfigError
+from wsreid.errors import ConfigError, WsreidError
 from wsreid.export.format_names import Format
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def run(args: list[str]) -> Finished:
             watch(f"exporting to {kind}", 0, 0)
             exported = export_run(loaded, kind, path, images)
         card = path.with_name("README.md")
-        text = model_card(exported.recipe, loaded.recorded.results, [path.name])
+        names = [path.name, *(other.name for other in _exports_beside(path, exported))]
+        text = model_card(exported.recipe, loaded.recorded.results, names)
         write_atomically(card, lambda part: _write(part, text))
     print(
         f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB); largest difference from the run's features over "
@@ -137,3 +139,15 @@ def images_in(folder: Path | None, count: int) -> list[Path]:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _exports_beside(path: Path, exported: Exported) -> Iterator[Path]:
+    """The same network's files in other formats: the card is of them too."""
+    from wsreid.export.reading import ExportedModel
+
+    for kind in get_args(Format):
+        other = path.with_suffix(f".{kind}")
+        if other != path and other.is_file():
+            with contextlib.suppress(WsreidError):  # of another time, or ONNX is not installed
+                if ExportedModel(other).recipe == exported.recipe:
+                    yield other

@@ -15,11 +15,18 @@ _FIGURES: Final = {
 _DEFINITION: Final = ("metric", "protocol", "junk", "ties", "unmatched", "ap", "n_query", "n_gallery")
 _OWN_IMAGES: Final = "synthetic"
 _USE: Final = """```python
+import cv2
+import numpy as np
 from wsreid.export.reading import ExportedModel
 
 model = ExportedModel("{file}")
-features = model.embed(images)  # (N, 3, {height}, {width}) uint8, RGB -> (N, {width_d}) float32; compare by cosine
-```"""
+files = ["person.jpg"]
+images = [cv2.resize(cv2.imread(file), ({width}, {height}))[..., ::-1] for file in files]  # bilinear, RGB
+batch = np.stack(images).transpose(0, 3, 1, 2)  # (N, 3, {height}, {width}) uint8
+features = model.embed(batch)  # (N, {width_d}) float32
+```
+
+Features are compared by their cosine."""
 
 
 def model_card(recipe: Recipe, results: Mapping[str, Any], files: Sequence[str]) -> str:

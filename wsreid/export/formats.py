@@ -88,10 +88,10 @@ def _write_pt2(embedder: Embedder, recipe: Recipe, path: Path) -> None:
 
 
 def _write_safetensors(embedder: Embedder, recipe: Recipe, path: Path) -> None:
-    from safetensors.torch import save_file  # late: for this format alone
+    from safetensors.torch import save  # late: for this format alone
 
     state = {name: value.detach().cpu().contiguous().clone() for name, value in embedder.network.state_dict().items()}
-    save_file(state, str(path), metadata={KEY: recipe.to_json()})
+    path.write_bytes(save(state, metadata={KEY: recipe.to_json()}))  # save_file's files are for their owner alone
 
 
 _WRITERS: Mapping[Format, Callable[[Embedder, Recipe, Path], None]] = {

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wsreid.errors import WeightsError
@@ -54,22 +56,25 @@ class ExportedModel:
             raise WeightsError(f"{path} is damaged, or no exported model ({told[:200]}). Export it again.") from error
 
     @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor | NDArray[np.uint8]) -> Tensor:
         """Embeds.
 
         Args:
-            images: `(N, 3, H, W)` uint8, RGB, of the recipe's size.
+            images: `(N, 3, H, W)` uint8, RGB, of the recipe's size; a tensor or an array.
 
         Returns:
             `(N, D)` float32 on the CPU, not normalised.
 
         Raises:
-            WeightsError: The images have another size.
+            WeightsError: The images have another size or type.
         """
-        size = (3, self.recipe.height, self.recipe.width)
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != size:
-            raise WeightsError(f"images {tuple(images.shape)} {images.dtype}: the model takes (N, {size}) uint8.")
-        return self._embed(images).float().cpu()
+        given = torch.as_tensor(images)
+        height, width = self.recipe.height, self.recipe.width
+        if given.dtype != torch.uint8 or tuple(given.shape[1:]) != (3, height, width):
+            raise WeightsError(
+                f"images {tuple(given.shape)} {given.dtype}: the model takes (N, 3, {height}, {width}) torch.uint8."
+            )
+        return self._embed(given).float().cpu()
 
 
 def _open_onnx(path: Path, device: torch.device) -> tuple[Recipe, Embed]:

@@ -98,7 +98,8 @@ class Transfer(Method):
     @property
     def row_name(self) -> str:
         """What the closing table calls it."""
-        return f"{self.source}, trained elsewhere"
+        origin = "trained elsewhere" if self.recipe is None else f"{self.recipe.method}'s export"
+        return f"{self.source}, {origin}"
 
     @property
     def learns_from(self) -> str:
