@@ -49,10 +49,12 @@ def model_card(recipe: Recipe, results: Mapping[str, Any], files: Sequence[str])
         "",
         "## Input and output",
         "",
-        f"RGB images of {recipe.height} x {recipe.width} pixels (height x width), uint8; inside the graph they are "
+        f"RGB images of {recipe.height} x {recipe.width} pixels (height x width), uint8; inside the model they are "
         f"scaled to 0..1, less mean {_three(recipe.mean)}, over std {_three(recipe.std)}. Features have "
         f"{recipe.feature_dim} numbers, are not normalised, and are compared by cosine"
         + ("; each is the sum over the image and its mirror image." if recipe.flip_test else "."),
+        "",
+        f"The same network in each of: {', '.join(f'`{file}`' for file in files)}.",
         "",
         *([_USE.format(file=files[0], height=recipe.height, width=recipe.width, width_d=recipe.feature_dim), ""]),
         "## Figures",
