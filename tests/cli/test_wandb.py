@@ -11,6 +11,7 @@ import wandb
 import yaml
 from wandb.sdk.wandb_run import Run
 
+from tests.teachers import teacher_arguments
 from tests.tracking.wandb_runs import logged_run
 from wsreid import methods
 from wsreid.cli import main
@@ -199,8 +200,12 @@ WEAK = sorted(
 @pytest.mark.parametrize("model", WEAK)
 def test_every_method_has_the_same_names(tmp_path, market_root, finished, model):
     _, _, found = finished
-    fit(market_root, tmp_path / "run", model, "--trainer.max_epochs", 2, *EVERYTHING)
-    assert names(logged_run(tmp_path / "run")) == names(found)
+    teacher = teacher_arguments(model.lower(), tmp_path)
+    fit(market_root, tmp_path / "run", model, "--trainer.max_epochs", 2, *teacher, *EVERYTHING)
+    missing = names(found) - names(logged_run(tmp_path / "run"))
+    of_labels = {f"train/labels/{name}" for name in ("confusion", "confusion_random", "flip_rate")}
+    assert missing == (of_labels if model == "Distill" else set())  # it gives no image a label
+    assert names(logged_run(tmp_path / "run")) <= names(found)
 
 
 @pytest.mark.slow  # one more fit
