@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -247,7 +248,7 @@ def measured(
             embeds[way] = ways.way(way)
             embeds[way](images)
         work: Mapping[str, Callable[[], object]] = products | {
-            way: (lambda embed=embed: embed(images)) for way, embed in embeds.items()
+            way: partial(embed, images) for way, embed in embeds.items()
         }
         taken: dict[str, list[float]] = {key: [] for key in work}
         for turn in range(plan.turns):
