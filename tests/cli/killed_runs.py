@@ -17,6 +17,9 @@ from wsreid.tracking import checkpoint_file
 OF_THIS_RUN = ("seconds", "dirpath", "_path", "best_k_models", "current_score")
 
 
+LONGEST = 300  # seconds of a run: one that hangs is no SIGKILL, and fails its test
+
+
 def die(*_: object, **__: object) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
@@ -26,6 +29,8 @@ def dies(run: Callable[[], object], plan: Callable[[pytest.MonkeyPatch], None]) 
     """Carries out `run` in a child that `plan` has killed somewhere in it."""
     child = os.fork()
     if child == 0:
+        torch.set_num_threads(1)  # threads of another test are not there after a fork, and would be waited for
+        signal.alarm(LONGEST)
         try:
             with pytest.MonkeyPatch.context() as patch:
                 plan(patch)
