@@ -14,11 +14,10 @@ Prints a table, and one JSON object on the last line.
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable, Sequence
 
 import torch
+from timed import timed
 from torch import Tensor, nn
 
 from wsreid.losses.cross_entropy import smoothed_cross_entropy
@@ -28,14 +27,8 @@ STATES = 4  # weights, their gradient, Adam's two moments
 
 
 def seconds(work: Callable[[], object], turns: int) -> float:
-    """Median time of some work, after one turn that warms up."""
-    work()
-    taken = []
-    for _ in range(turns):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    """Median time of some work on the CPU, after one turn that warms up."""
+    return timed(work, torch.device("cpu"), turns).seconds
 
 
 def classifier_step(images: int, width: int, classes: int, turns: int) -> dict[str, float]:

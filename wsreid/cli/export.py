@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 from wsreid.cli.bar import bar
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError, WsreidError
-from wsreid.export.format_names import Format
+from wsreid.export.format_names import FORMATS, Format
 
 if TYPE_CHECKING:
     from wsreid.export.of_run import Exported
@@ -145,7 +145,7 @@ def _exports_beside(path: Path, exported: Exported) -> Iterator[Path]:
     """The same network's files in other formats: the card is of them too."""
     from wsreid.export.reading import ExportedModel
 
-    for kind in get_args(Format):
+    for kind in FORMATS:
         other = path.with_suffix(f".{kind}")
         if other != path and other.is_file():
             with contextlib.suppress(WsreidError):  # of another time, or ONNX is not installed
