@@ -40,6 +40,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_service_for_children() -> Iterator[None]:
+    """W&B leaves the address of its process to this one's children; one that took it over would log nowhere."""
+    yield
+    os.environ.pop("WANDB_SERVICE", None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Tiny tensors: more threads only cost time, and two of them would make timings of a shared machine worse."""
