@@ -223,7 +223,7 @@ def test_header_is_verified_on_open(path, change, message):
     schema = SCHEMA.with_metadata({HEADER_KEY: json.dumps(json.loads(stored) | change).encode()})
     path.unlink()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema))
+        writer.write_batch(pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema))
     with pytest.raises(DataError, match=message):
         Manifest.open(path)
 

@@ -312,7 +312,7 @@ PARQUET_PROBLEMS = {
     "null list": ({"features": pa.array([*LISTS[:6], None], pa.list_(pa.float32()))}, "row 6 has no features"),
     "null list of a fixed size": (
         {"features": pa.array([*LISTS[:6], None], pa.list_(pa.float32(), 5))},
-        "row 6 has no features",
+        "row 6 has no features|index 7 had size=0",  # pyarrow before 26 cannot read such a list
     ),
     "null number": (
         {"features": pa.array([*LISTS[:6], [1.0, None, 1.0, 1.0, 1.0]], pa.list_(pa.float32()))},

@@ -33,8 +33,10 @@ def density_clusters(graph: csr_array[Any, tuple[int, int]], eps: float = 0.6, m
         Cluster of each image, `(N,)`, numbered 0..K-1; -1 = outlier.
     """
     from sklearn.cluster import DBSCAN
+    from sklearn.neighbors import sort_graph_by_row_values
 
-    found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(graph)
+    by_distance = sort_graph_by_row_values(graph, copy=True, warn_when_not_sorted=False)
+    found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(by_distance)
     return np.asarray(found, dtype=np.int64)
 
 
