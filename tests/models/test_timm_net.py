@@ -17,7 +17,7 @@ def net(name, *, last_stride=None, **options):
 
 SWIN = pytest.param(
     "swin_tiny_patch4_window7_224",
-    marks=pytest.mark.skipif(Version(timm.__version__) < Version("1.0.31"), reason="timm's Swin took one size until 1.0.31"),
+    marks=pytest.mark.skipif(Version(timm.__version__) < Version("1.0.31"), reason="timm's Swin takes one size alone"),
 )
 
 
