@@ -83,6 +83,8 @@ def test_the_definition_names_what_must_be_known(result):
     for part in ("2 of 3 queries", "metric: cosine", "ties: mid", "junk: ", "identities used: 3", "Used truth"):
         assert part in line, part
     assert "Used truth" not in definition_line(result, truth=False, labelled_val_ids=0)
+    assert "refine = " in line
+    assert "refine" not in definition_line(result, truth=False, labelled_val_ids=0, refined=False)
 
 
 def test_results_json_has_the_same_figures(result, tmp_path):

@@ -192,7 +192,8 @@ def _finish(cli: SuiteCLI, rows: list[ResultRow], *, labelled_val_ids: int, note
     console.print()
     console.print(result_table(rows, f"{name}, test split"))
     if measured is not None:
-        line = definition_line(measured, truth=truth, labelled_val_ids=labelled_val_ids, notes=notes)
+        refined = any(row.refine is not None for row in rows)
+        line = definition_line(measured, truth=truth, labelled_val_ids=labelled_val_ids, refined=refined, notes=notes)
         console.print(line, highlight=False)
     console.print(f"Run folder: {cli.run_folder.path}", highlight=False, soft_wrap=True)
 

@@ -86,7 +86,11 @@ class SearchOptions:
 
     def _check_exported(self, model: Path) -> None:
         if format_of(model) is None:
-            raise ConfigError(f"--model {model}: an exported file ends in .{', .'.join(FORMATS)}.")
+            raise ConfigError(
+                f"--model {model}: an exported file ends in .{', .'.join(FORMATS)}. Of other checkpoints `predict "
+                "--config experiments/DATASET/transfer.yaml --model.weights FILE` writes the features, and `evaluate` "
+                "ranks them."
+            )
         if self.checkpoint != "last":
             raise ConfigError(f"--checkpoint {self.checkpoint}: it goes with --run. Leave it out, or --model.")
         if self.root is not None and self.manifest is None:

@@ -84,11 +84,9 @@ def _figures(results: Mapping[str, Any]) -> list[str]:
         "",
         "| | " + " | ".join(_FIGURES[name] for name in names) + " |",
         "|---" * (len(names) + 1) + "|",
-        *(
-            f"| {row['name']} | " + " | ".join(f"{100 * row[name]:.1f}" for name in names) + " |"
-            for row in results["rows"]
-        ),
+        *(f"| {row['name']} | " + " | ".join(_figure(row, name) for name in names) + " |" for row in results["rows"]),
         "",
+        *_intervals(results),
         f"{truth} Labelled identities used for validation: {labelled}.",
         *(str(note) for note in results.get("notes") or ()),
         "",
@@ -96,6 +94,22 @@ def _figures(results: Mapping[str, Any]) -> list[str]:
         "",
         *(f"- {_FIGURES[name]}: {MEANING[name]}" for name in names),
         *(f"- {name}: {definition[name]}" for name in _DEFINITION if name in definition),
+        "",
+    ]
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    ends = [f"{100 * end:.1f}" for end in (row.get("intervals") or {}).get(name, ())]
+    return f"{100 * row[name]:.1f}" + (f" ({' to '.join(ends)})" if ends else "")
+
+
+def _intervals(results: Mapping[str, Any]) -> list[str]:
+    if not any(row.get("intervals") for row in results["rows"]):
+        return []
+    how = results["intervals"]
+    return [
+        f"In brackets {100 * how['level']:.0f} % intervals, by bootstrap over {how['over']} ({how['draws']} draws, "
+        f"seed {how['seed']}); they do not tell how another training run would differ.",
         "",
     ]
 

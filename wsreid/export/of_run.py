@@ -82,6 +82,7 @@ def recipe_of(run: LoadedRun) -> Recipe:
         method=run.recorded.method,
         run=facts
         | {"seed": str(run.recorded.seed), "checkpoint": run.checkpoint.stem}
+        | {"epochs": str(run.config["trainer"]["max_epochs"])}
         | {WEIGHTS: weights_hash(method.state_dict())},
     )
 

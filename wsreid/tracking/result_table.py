@@ -111,13 +111,16 @@ def result_table(rows: Sequence[ResultRow], title: str) -> Table:
     return table
 
 
-def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: int, notes: Sequence[str] = ()) -> str:
+def definition_line(
+    result: RetrievalResult, *, truth: bool, labelled_val_ids: int, refined: bool = True, notes: Sequence[str] = ()
+) -> str:
     """What the figures mean, in one sentence or two.
 
     Args:
         result: The figures.
         truth: The method reads image-level identities.
         labelled_val_ids: Labelled identities held out for validation; 0 = no validation.
+        refined: The table shows label-refine accuracy.
         notes: What makes the figures other than they look, such as a part of the test split.
 
     Returns:
@@ -125,12 +128,15 @@ def definition_line(result: RetrievalResult, *, truth: bool, labelled_val_ids: i
     """
     terms = "; ".join(f"{key}: {result.definition[key]}" for key in SHOWN_TERMS if key in result.definition)
     others = "the others count as misses" if result.counts_all else "the others are left out"
+    refine = (
+        "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
+        "in brackets the mean of random in-bag assignments."
+    )
     parts = [
         f"{result.n_valid} of {result.n_query} queries have a match, {others}; {result.n_tied} matches are tied.",
         f"{terms}.",
         *_interval_line(result),
-        "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
-        "in brackets the mean of random in-bag assignments.",
+        *([refine] if refined else []),
         f"Labelled validation identities used: {labelled_val_ids}.",
     ]
     if truth:
