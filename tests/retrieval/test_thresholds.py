@@ -65,8 +65,16 @@ def test_a_score_far_above_its_start_is_found_too():
     assert thresholds.edges(0.0).place(row, score, start)[0].tolist() == [31, 40, 42]
 
 
+def test_the_least_score_of_each_query_is_infinite_without_a_match():
+    _, thresholds = make([[2, 1], [], [-3], [4, 4]])
+    assert thresholds.least.tolist() == [0.25, np.inf, -0.75, 1.0]
+    assert thresholds.least.dtype == torch.float64
+
+
 def test_part_keeps_the_rows():
     _, thresholds = make([[1], [], [2, 3], [4]])
+    assert thresholds.part(2, 4).scores.tolist() == [0.5, 0.75, 1.0]
+    assert thresholds.part(2, 4).offset.tolist() == [0, 2, 3]
     part = thresholds.part(1, 3)
     assert part.scores.tolist() == [0.5, 0.75]
     assert part.offset.tolist() == [0, 0, 2]
@@ -81,3 +89,10 @@ def test_runs_of_one_query_are_placed_as_single_scores_are():
     mixed = torch.from_numpy(rng.permutation(len(row)))  # no runs: halving of intervals
     for runs, single in zip(thresholds.place(row, score), thresholds.place(row[mixed], score[mixed]), strict=True):
         assert torch.equal(runs[mixed], single)
+
+
+def test_scores_near_zero_are_told_apart():
+    thresholds = Thresholds(torch.tensor([-3e-9, -1e-9, 1e-9, 3e-9], dtype=torch.float64), torch.tensor([0, 2, 4]))
+    found, doubtful = thresholds.edges(0.0).place(torch.tensor([0, 0, 1, 1]), torch.tensor([-2e-9, 0.0, 0.0, 2e-9]))
+    assert found.tolist() == [1, 2, 3, 4]
+    assert not doubtful.any()
