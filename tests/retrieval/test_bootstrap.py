@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import time
 
 import numpy as np
@@ -148,6 +149,29 @@ def test_identities_that_count_are_told():
     assert drawn_identities(missed) == 7 + 2
     valid = [q for q in range(30) if len(left_out.ranks[q])]
     assert drawn_identities(left_out) == len({pids[q] if pids[q] >= 0 else -q for q in valid})
+    assert drawn_identities(dataclasses.replace(left_out, query_pid=np.arange(30))) == len(valid) < 30
+
+
+def test_defaults_are_those_of_the_tables():
+    a, b = (make_result(seed, lost=0, query_pid=np.arange(30) % 7) for seed in (0, 1))
+    options = {"draws": 1000, "level": 0.95, "seed": 0}
+    assert bootstrap(a) == bootstrap(a, **options)
+    assert paired_bootstrap(a, b) == paired_bootstrap(a, b, **options)
+
+
+def test_how_many_are_drawn_at_once_changes_nothing(monkeypatch):
+    result = make_result()
+    expected = bootstrap(result, draws=10)
+    module = importlib.import_module("wsreid.retrieval.bootstrap")  # the folder's own name is the function
+    monkeypatch.setattr(module, "DRAWN_AT_ONCE", 4 * drawn_identities(result))  # 4 + 4 + 2 draws
+    assert bootstrap(result, draws=10) == expected
+
+
+def test_two_identities_and_one_draw_are_enough():
+    result = make_result(lost=0, query_pid=np.arange(30) % 2)
+    interval = bootstrap(result, draws=1)["mAP_step"]
+    assert interval.low == interval.high
+    assert not np.isnan(interval.low)
 
 
 def test_one_identity_has_no_interval():
@@ -172,6 +196,8 @@ def test_results_that_do_not_compare_are_refused():
         paired_bootstrap(a, make_result(protocol="sysu30k"))
     with pytest.raises(FeatureError, match="do not count the same queries"):
         paired_bootstrap(a, make_result(lost=0, query_pid=a.query_pid))
+    with pytest.raises(FeatureError, match=r"protocol market1501, 30.*protocol sysu30k, 30"):
+        paired_bootstrap(*(make_result(lost=0, protocol=protocol) for protocol in ("market1501", "sysu30k")))
     for options in ({"draws": 0}, {"level": 1.0}, {"level": 0.0}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             bootstrap(a, **options)

@@ -57,5 +57,6 @@ def test_what_cannot_be_expanded_is_refused():
             QueryExpansion(**wrong)
     with pytest.raises(ConfigError, match=r"expand\.k=41: the gallery has 40 images"):
         expand(make_problem(0), QueryExpansion(41))
+    assert expand(make_problem(0), QueryExpansion(40)).shape == make_problem(0).query.shape
     with pytest.raises(ConfigError, match="cosine"):
         expand(make_problem(0), QueryExpansion(3), metric="euclidean")

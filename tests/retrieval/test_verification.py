@@ -70,6 +70,8 @@ def test_the_true_rates_lie_in_their_brackets(seed, kind, metric, dtype, width, 
         assert point.low <= exact <= point.high
         assert (impostor > point.threshold).mean() <= point.fpr
         assert (genuine > point.threshold + slack).mean() <= point.low <= (genuine > point.threshold - slack).mean()
+    assert found.threshold[0] - found.threshold[-1] == pytest.approx(bins * found.bin_width)
+    assert found.definition["score"] == {"euclidean": "minus the squared Euclidean distance"}.get(metric, metric)
     for fpr, tpr, t in list(zip(found.fpr, found.tpr, found.threshold, strict=True))[:: bins // 16]:
         e = found.score_error
         assert (impostor >= t + e).mean() <= fpr <= (impostor >= t - e).mean()
@@ -95,6 +97,7 @@ def test_a_bracket_is_its_bin_widened_by_the_error():
     point = operating_point(0.1, counts, genuine, bins)
     assert (point.low, point.high, point.threshold) == (1 / 6, 4 / 6, 2 * 3.25)
     assert operating_point(0.099, counts, genuine, bins).reason.endswith("it takes 11")
+    assert operating_point(0.01, counts, genuine, bins).reason.endswith("it takes 100")
 
 
 def test_a_collapsed_network_is_told_from_nothing():
@@ -169,11 +172,13 @@ def in_threads(p, parts, **options):
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 def test_parts_of_a_gallery_add_up(metric):
     p = make_problem(5, queries=20, images=90, kind="uneven")
+    p.gallery[:] *= np.float32(1e-3)  # no norm hides that of a part without rows
     one = verify(p.query, p.gallery, metric=metric, rates=RATES, **p.arguments())
     parts = [np.arange(50), np.arange(50, 90), np.arange(0)]
     for found in in_threads(p, parts, metric=metric, rates=RATES):
         assert (found.n_genuine, found.n_impostor, found.definition) == (one.n_genuine, one.n_impostor, one.definition)
         np.testing.assert_array_equal(found.tpr, one.tpr)
+        assert found.bin_width == one.bin_width
         assert np.abs(found.fpr - one.fpr).max() <= 3 / one.n_impostor  # a few pairs in the next bin
         for mine, theirs in zip(found.points, one.points, strict=True):
             assert mine.low <= theirs.high
@@ -212,7 +217,7 @@ def test_results_are_saved_and_loaded(tmp_path):
 def test_what_cannot_be_verified_is_refused():
     p = make_problem()
     arguments = p.arguments()
-    for options in ({"rates": (0.0,)}, {"bins": 3}, {"metric": "l1"}, {"memory_mb": 0}):
+    for options in ({"rates": (0.0,)}, {"rates": (1.0,)}, {"bins": 3}, {"metric": "l1"}, {"memory_mb": 0}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             verify(p.query, p.gallery, **arguments, **options)
     with pytest.raises(FeatureError, match="dimensions"):
