@@ -41,7 +41,7 @@ OPERATORS = (
     *("RemoveDecorator", "ExceptionReplacer"),
 )
 KILLED, SURVIVED, ENDLESS = "killed", "SURVIVED", "endless"
-LEAST_SECONDS, MOST_TIMES, WAITS = 10, 5, 15  # a mutant that takes longer, of the processor or by the clock, is endless
+LEAST_SECONDS, MOST_TIMES, WAITS = 10, 5, 3  # a mutant that takes longer, of the processor or by the clock, is endless
 
 
 @dataclass(frozen=True)
