@@ -286,6 +286,15 @@ def options(basetemp):
     return [*alone, "-q", "-s", "-p", "no:cacheprovider", "--basetemp", str(basetemp)]
 
 
+def one_thread():
+    """A fork does not have torch's threads and would wait for them: whoever asks for several gets one."""
+    with contextlib.suppress(ImportError):
+        import torch
+
+        torch.set_num_threads(1)
+        torch.set_num_threads = lambda _: None
+
+
 def calm_hypothesis():
     """The same examples in each fork, and no search for the smallest that fails."""
     with contextlib.suppress(ImportError):
@@ -314,6 +323,7 @@ def main(arguments=None):
     parser.add_argument("--sample", type=int, help="run so many mutants of each, drawn with seed 0")
     given = parser.parse_args(arguments)
     calm_hypothesis()
+    one_thread()
     modules = []
     for text in given.files:
         place, _, tests = text.partition("=")
