@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +18,9 @@ CPU = torch.device("cpu")
     dtype=st.sampled_from((torch.float32, torch.float64)),
     spread=st.sampled_from((0.0, 1e-6, 0.1, 100.0)),
     zone=st.sampled_from((1e-9, 1e-4, 1.0)),
+    at_once=st.sampled_from((64 * 3, grids.AT_ONCE)),  # three of the four queries, or all
 )
-def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, spread, zone):
+def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, spread, zone, at_once):
     rng = np.random.default_rng(seed)
     number = rng.integers(0, 5, 4)
     number[0] = 3
@@ -32,7 +34,9 @@ def test_what_is_placed_is_placed_right_and_the_rest_is_named(seed, dtype, sprea
     scores = torch.from_numpy(0.7 + 2 * (spread + zone) * rng.normal(size=(4, 64))).to(dtype)
     scores[:, -3:] = -torch.inf
     scores[0, :6] = torch.stack([lower[:3], upper[:3]]).flatten()
-    placed = grid.place(scores, Scratch(CPU))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grids, "AT_ONCE", at_once)
+        placed = grid.place(scores, Scratch(CPU))
     unsure = set(zip(placed.row.tolist(), placed.column.tolist(), strict=True))
     expected = torch.zeros_like(placed.tally)
     offset = thresholds.offset.tolist()

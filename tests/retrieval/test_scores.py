@@ -65,6 +65,11 @@ def test_unit_rows_and_norms():
         np.testing.assert_allclose(row_norms(table.slice(0, 7)).numpy(), norm, rtol=1e-14)
         expected = stored / np.where(norm > 0, norm, 1)[:, None]
         np.testing.assert_allclose(unit_rows(table, 0, 7).numpy(), expected, rtol=2.0**-22, atol=1e-37)
+        for row in range(7):  # of one size alone
+            alone = unit_rows(FeatureTable(stored[row : row + 1], CPU), 0, 1).numpy()
+            np.testing.assert_allclose(alone[0], expected[row], rtol=2.0**-22, atol=1e-37)
+        scaled = scaled_rows(table, torch.arange(7), "cosine")[0].numpy()
+        np.testing.assert_allclose(scaled, expected, rtol=1e-14)
 
 
 def test_the_root_is_correctly_rounded_whatever_the_length():
@@ -84,3 +89,5 @@ def test_matches_that_queries_share_score_as_each_pair_does_alone(metric):
         for q, g in zip(qi.split(1), gi.split(1), strict=True)
     ]
     assert torch.equal(together, torch.cat(alone))
+    first = pair_scores(query, gallery, qi[:6], gi[:6], metric=metric, memory=2**24)  # query 1 is the last
+    assert torch.equal(first, together[:6])
