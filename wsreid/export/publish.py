@@ -27,19 +27,8 @@ FORMAT: Final = "wsreid publish 1"
 _LEFT_OUT: Final = ("wandb", "run", "ckpt_path", "weights_only")
 _ATTRIBUTES: Final = "".join(f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in FORMATS)
 _RESULTS: Final = (
-    *(
-        "method",
-        "learns_from",
-        "used_truth",
-        "labelled_val_ids",
-        "data",
-        "hashes",
-        "seed",
-        "rows",
-        "intervals",
-        "definition",
-    ),
-    *("notes", "versions", "git_commit"),
+    *("method", "learns_from", "used_truth", "labelled_val_ids", "data", "hashes", "seed"),
+    *("rows", "intervals", "definition", "notes", "versions", "git_commit"),
 )
 
 

@@ -21,6 +21,10 @@ SHOWN_TERMS = ("protocol", "metric", "ap", "junk", "ties", "rerank", "expand")
 HEADS = {"raw": "raw", "per_bag": "bag", "over_set": "set"}
 REFINE_KINDS = tuple(HEADS)
 DRAWS, LEVEL, SEED = 1000, 0.95, 0  # of the intervals in tables and files
+_REFINE = (
+    "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
+    "in brackets the mean of random in-bag assignments."
+)
 
 
 @dataclass(frozen=True)
@@ -128,15 +132,11 @@ def definition_line(
     """
     terms = "; ".join(f"{key}: {result.definition[key]}" for key in SHOWN_TERMS if key in result.definition)
     others = "the others count as misses" if result.counts_all else "the others are left out"
-    refine = (
-        "refine = label-refine accuracy on the training bags: raw, matched per bag, matched once over the set; "
-        "in brackets the mean of random in-bag assignments."
-    )
     parts = [
         f"{result.n_valid} of {result.n_query} queries have a match, {others}; {result.n_tied} matches are tied.",
         f"{terms}.",
         *_interval_line(result),
-        *([refine] if refined else []),
+        *([_REFINE] if refined else []),
         f"Labelled validation identities used: {labelled_val_ids}.",
     ]
     if truth:
