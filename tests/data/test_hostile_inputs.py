@@ -102,6 +102,19 @@ def test_a_changed_bag_file(files, tmp_path, data):
         use_bags(path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "use"), [("manifest", use_manifest), ("bags", use_bags)])
+def test_each_byte_changed(files, tmp_path, name, use):
+    whole = files[name]
+    for at in range(len(whole)):
+        for value in (0, 1, 7, 127, 128, 255):
+            path = tmp_path / "x.arrow"
+            path.unlink(missing_ok=True)
+            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            with contextlib.suppress(WsreidError):
+                use(path)
+
+
 def with_header(path, whole, key, header):
     """Writes an Arrow file again with another header."""
     table = pa.ipc.open_file(pa.BufferReader(whole)).read_all()
@@ -160,6 +173,35 @@ def test_a_row_that_names_no_file(files, tmp_path):
         (tmp_path / "m.arrow").write_bytes(changed)
         with pytest.raises(DataError, match=r"m\.arrow is damaged: row 0 names no file"):
             Manifest.open(tmp_path / "m.arrow").location(0)
+
+
+def test_names_that_lie_outside_of_the_file_or_are_no_text(files, tmp_path):
+    whole = files["manifest"]
+    names = pa.ipc.open_file(pa.BufferReader(whole)).get_batch(0).column("file").dictionary
+    place = whole.index(names.buffers()[1].to_pybytes()[: 8 * (len(names) + 1)])
+    text = whole.index(names.buffers()[2].to_pybytes()[: len(names[0].as_py())])
+    for at, wrong in ((place + 8, 2**62), (place, -(2**40)), (place + 8, -1), (text, None)):
+        changed = bytearray(whole)
+        written = b"\xb0" if wrong is None else np.int64(wrong).tobytes()
+        changed[at : at + len(written)] = written
+        (tmp_path / "m.arrow").unlink(missing_ok=True)
+        (tmp_path / "m.arrow").write_bytes(changed)
+        with pytest.raises(DataError, match=r"m\.arrow is damaged: the text 0 is|damaged one: .* Negative offsets"):
+            Manifest.open(tmp_path / "m.arrow").location(0)
+        with pytest.raises(DataError, match=r"m\.arrow is damaged|damaged one: .* Negative offsets"):
+            list(Manifest.open(tmp_path / "m.arrow").rows_in("x"))
+
+
+def test_a_compressed_manifest(files, tmp_path):
+    table = pa.ipc.open_file(pa.BufferReader(files["manifest"])).read_all()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        pa.OSFile(str(tmp_path / "m.arrow"), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema, options=options) as writer,
+    ):
+        writer.write_batch(table.to_batches()[0])
+    with pytest.raises(DataError, match="does not hold its arrays as they are"):
+        Manifest.open(tmp_path / "m.arrow").location(0)
 
 
 @FEW

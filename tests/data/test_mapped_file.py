@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsreid.data.mapped_file import Lookup, MappedFile
+from wsreid.data.mapped_file import Lookup, MappedFile, Names
 from wsreid.errors import DataError
 
 
@@ -37,6 +38,21 @@ def test_lookup_gives_what_indexing_gives(tmp_path_factory, dtype, values, data)
     assert found.tolist() == array[1:][some].tolist()
 
 
+@given(st.lists(st.text(max_size=4)), st.data())
+def test_names_give_what_indexing_gives(tmp_path_factory, values, data):
+    path = tmp_path_factory.mktemp("x") / "x"
+    batch = pa.record_batch([pa.array(values, pa.large_string())], ["name"])
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    file = MappedFile(path)
+    stored = pa.ipc.open_file(pa.BufferReader(file.buffer)).get_batch(0).column(0)
+    start = data.draw(st.integers(0, len(values)))
+    names = Names(file, stored.slice(start))
+    assert [names[index] for index in range(len(names))] == values[start:]
+    with pytest.raises(IndexError):
+        names[len(names)]
+
+
 @pytest.mark.parametrize("index", [-1, 3])
 def test_lookup_outside(tmp_path, index):
     lookup = Lookup(*mapped(tmp_path / "x", np.arange(3)))
@@ -52,6 +68,12 @@ def test_a_file_cut_off_later(tmp_path):
     assert lookup[0] == 0
     with pytest.raises(DataError, match="x has become shorter"):
         lookup[2]
+
+
+def test_an_array_that_is_not_in_the_file(tmp_path):
+    file, _ = mapped(tmp_path / "x", np.arange(3))
+    with pytest.raises(DataError, match="x does not hold its arrays as they are"):
+        Lookup(file, np.arange(3))
 
 
 def test_no_file(tmp_path):

@@ -102,6 +102,7 @@ def read_table(path: Path) -> tuple[BagDraft, NDArray[np.int64], BagHeader]:
     Raises:
         OSError: The file is missing.
         ValueError: It is no bag file; the text is to be read after the file's name.
+        ArrowException: It is damaged.
     """
     reader = pa.ipc.open_file(pa.memory_map(str(path)))
     stored = (reader.schema.metadata or {}).get(HEADER_KEY)
@@ -111,6 +112,7 @@ def read_table(path: Path) -> tuple[BagDraft, NDArray[np.int64], BagHeader]:
     if not reader.schema.equals(SCHEMA) or reader.num_record_batches != 1:
         raise ValueError("has other columns than a bag file")
     batch = reader.get_batch(0)
+    batch.validate(full=True)  # else pyarrow would read wherever a damaged file's offsets point
     if any(column.null_count for column in batch.columns):
         raise ValueError("holds nulls")
     candidates, starts, stops = (batch.column(name) for name in ("candidates", "range_start", "range_stop"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from wsreid.data.bag_draft import BagDraft
@@ -83,7 +84,7 @@ class Bags:
             draft, sizes, header = read_table(path)
         except FileNotFoundError as error:
             raise DataError(f"the bag file {path} does not exist") from error
-        except (ValueError, OSError) as error:  # Arrow's own errors derive from these two
+        except (pa.ArrowException, ValueError, OSError) as error:
             raise DataError(f"{path} is no readable bag file, or a damaged one: {error}. {remedy}") from error
         if len(draft) == 0 or np.any(np.diff(draft.range_offsets) < 1) or not np.array_equal(_sizes(draft), sizes):
             raise DataError(f"the bag file {path} is damaged: it holds empty bags or wrong sizes. {remedy}")

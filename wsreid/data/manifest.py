@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from wsreid.data.images import ImageLocation
 from wsreid.data.manifest_format import HEADER_KEY, SCHEMA, ManifestHeader, content_hash, count_known, paths_outside
 from wsreid.data.manifest_writer import write_manifest
-from wsreid.data.mapped_file import Lookup, MappedFile
+from wsreid.data.mapped_file import Lookup, MappedFile, Names
 from wsreid.data.records import COLUMNS, NO_CAMERAS, ImageRecords, Problem, Split, pieces
 from wsreid.errors import DataError
 
@@ -83,7 +83,7 @@ class Manifest:
         for name, column in self._columns.items():
             setattr(self, name, column)
         self._file: pa.DictionaryArray = batch.column("file")
-        self._names: pa.Array = self._file.dictionary
+        self._names = Names(mapped, self._file.dictionary)
         self._name_index: NDArray[np.int32] = self._file.indices.to_numpy(zero_copy_only=True)
         self._lookup = {name: Lookup(mapped, column) for name, column in self._columns.items()}
         self._name_lookup = Lookup(mapped, self._name_index)
@@ -145,7 +145,7 @@ class Manifest:
         index = self._name_lookup[row]
         if not 0 <= index < len(self._names):
             raise DataError(f"the manifest {self.path} is damaged: row {row} names no file. {self._remedy}")
-        return str(self._names[index])
+        return self._names[index]
 
     def location(self, row: int) -> ImageLocation:
         """Where the bytes of an image are.
@@ -175,8 +175,12 @@ class Manifest:
 
         Args:
             file: Path relative to the root.
+
+        Raises:
+            DataError: The manifest is damaged.
         """
-        code, start = pc.index(self._names, pa.scalar(file, self._names.type)).as_py(), 0
+        names = self._whole_names
+        code, start = pc.index(names, pa.scalar(file, names.type)).as_py(), 0
         if code < 0:
             return
         for piece in pieces(self._name_index):
@@ -249,8 +253,17 @@ class Manifest:
                 f"the manifest {self.path} counts {self._header.known} training rows of known identity, but holds "
                 f"{known}. {self._remedy}"
             )
-        if outside := paths_outside(self._names):
+        if outside := paths_outside(self._whole_names):
             raise DataError(f"the manifest {self.path} names files outside the root: {outside}. {self._remedy}")
+
+    @cached_property
+    def _whole_names(self) -> pa.LargeStringArray:
+        names = self._file.dictionary
+        try:
+            names.validate(full=True)  # else pyarrow would read wherever a damaged file's offsets point
+        except pa.ArrowException as error:
+            raise DataError(f"the manifest {self.path} is damaged: {error}. {self._remedy}") from error
+        return names
 
     def _count_known(self) -> int:
         known = count_known(self.pid[: len(self.row_range(Split.TRAIN))])

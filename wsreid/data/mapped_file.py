@@ -56,11 +56,14 @@ class Lookup(Generic[_Number]):
     Args:
         file: The file.
         array: An array over `file.buffer`, `(N,)`.
+
+    Raises:
+        DataError: The array is not in the file.
     """
 
     def __init__(self, file: MappedFile, array: NDArray[_Number]) -> None:
         self._file = file
-        self._start = array.ctypes.data - file.buffer.address
+        self._start = _place(file, array.ctypes.data, array.nbytes)
         self._dtype = array.dtype
         self._length = len(array)
 
@@ -81,7 +84,62 @@ class Lookup(Generic[_Number]):
         if not 0 <= index < self._length:
             raise IndexError(f"no index {index} in an array of {self._length}")
         size = self._dtype.itemsize
-        found = os.pread(self._file.descriptor, size, self._start + index * size)
-        if len(found) != size:
-            raise DataError(f"{self._file.path} has become shorter since it was opened: it must not be written to.")
-        return found
+        return _read(self._file, self._start + index * size, size)
+
+
+class Names:
+    """Reads single strings of an array over a mapped file, as `Lookup` reads numbers.
+
+    Where a string lies is checked first: in a damaged file it may be anywhere, and pyarrow would read there.
+
+    Args:
+        file: The file.
+        names: An array over `file.buffer`, `(N,)`.
+
+    Raises:
+        DataError: The array is not in the file.
+    """
+
+    def __init__(self, file: MappedFile, names: pa.LargeStringArray) -> None:
+        _, offsets, text = names.buffers()
+        self._file = file
+        self._length = len(names)
+        ends = (
+            np.frombuffer(offsets, np.int64, len(names) + 1, 8 * names.offset) if len(names) else np.zeros(0, np.int64)
+        )
+        self._ends = Lookup(file, ends)
+        self._size = 0 if text is None else text.size
+        self._start = _place(file, text.address, text.size) if text is not None else 0
+
+    def __len__(self) -> int:
+        """The number N of strings."""
+        return self._length
+
+    def __getitem__(self, index: int) -> str:
+        """The string at an index in `0..N-1`.
+
+        Raises:
+            IndexError: There is none.
+            DataError: The file is damaged, or has become shorter.
+        """
+        start, end = self._ends[index], self._ends[index + 1]
+        if not 0 <= start <= end <= self._size:
+            raise DataError(f"{self._file.path} is damaged: the text {index} is said to lie outside of it.")
+        try:
+            return _read(self._file, self._start + start, end - start).decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self._file.path} is damaged: the text {index} is no UTF-8.") from error
+
+
+def _place(file: MappedFile, address: int, size: int) -> int:
+    place: int = address - file.buffer.address
+    if size and not 0 <= place <= file.buffer.size - size:
+        raise DataError(f"{file.path} does not hold its arrays as they are; is it compressed?")
+    return place
+
+
+def _read(file: MappedFile, place: int, size: int) -> bytes:
+    found = os.pread(file.descriptor, size, place) if size else b""
+    if len(found) != size:
+        raise DataError(f"{file.path} has become shorter since it was opened: it must not be written to.")
+    return found

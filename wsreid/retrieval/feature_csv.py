@@ -40,13 +40,12 @@ def read_csv(path: Path) -> dict[str, AnyArray]:
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-                    warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.3 would cut 1.5 down to 1
                     table: AnyArray = np.loadtxt(
                         file, np.int64, None, ",", quotechar='"', usecols=list(chosen.values()), ndmin=2
                     )  # (N, number of columns)
             except UnicodeDecodeError:
                 raise
-            except (ValueError, OverflowError, DeprecationWarning):  # a float or a mistake: cell by cell, which is slow
+            except (ValueError, OverflowError):  # a float or a mistake: cell by cell, which is slow
                 file.seek(0)
                 table = _cells(file, chosen, path)
     except FileNotFoundError:
