@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.byte_changes import each_byte_changed
 from tests.data.test_manifest import make_records
 from wsreid.data import bag_format, manifest_format
 from wsreid.data.bag_draft import draft_from_images
@@ -105,14 +106,9 @@ def test_a_changed_bag_file(files, tmp_path, data):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "use"), [("manifest", use_manifest), ("bags", use_bags)])
 def test_each_byte_changed(files, tmp_path, name, use):
-    whole = files[name]
-    for at in range(len(whole)):
-        for value in (0, 1, 7, 127, 128, 255):
-            path = tmp_path / "x.arrow"
-            path.unlink(missing_ok=True)
-            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
-            with contextlib.suppress(WsreidError):
-                use(path)
+    for path in each_byte_changed(files[name], tmp_path / "x.arrow"):
+        with contextlib.suppress(WsreidError):
+            use(path)
 
 
 def with_header(path, whole, key, header):

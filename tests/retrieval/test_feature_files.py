@@ -1,5 +1,6 @@
 """Reading features of any model from files, and what is said about files that cannot be read."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.byte_changes import each_byte_changed
 from wsreid.errors import FeatureError
 from wsreid.retrieval.feature_files import read_features
 from wsreid.retrieval.stored_array import npy_array, npz_arrays
@@ -389,3 +391,13 @@ def test_a_read_that_gives_less_than_asked_for_goes_on(tmp_path):
     assert np.array_equal(row, TABLE[2])
     with pytest.raises(FeatureError, match="became shorter while it was read"):
         array._read(Slow(content[:-4]), 6, memoryview(row.view(np.uint8).data))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 3)])
+def test_a_parquet_file_with_a_changed_byte_is_refused_or_read(tmp_path, kind):
+    columns = {"features": pa.array([[0.5, 1, 2], [3, 4, 5]], kind), "pid": [1, 2], "camera": [0, 1]}
+    pq.write_table(pa.table(columns), tmp_path / "q.parquet")
+    for changed in each_byte_changed((tmp_path / "q.parquet").read_bytes(), tmp_path / "x.parquet"):
+        with contextlib.suppress(FeatureError):
+            read_features(changed)

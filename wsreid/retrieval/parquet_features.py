@@ -44,13 +44,22 @@ def read_parquet(path: Path) -> tuple[AnyArray, Mapping[str, AnyArray]]:
             columns = [name for name in (named(names, column, str(path)) for column in NUMBERS) if name is not None]
             table = _features(file, key, path)
             numbers = {name: _numbers(file.read([name]).column(0), name, path) for name in columns}
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise FeatureError(f"{path} is no parquet file, or was cut short: {error}. Copy or write it again.") from error
     return table, numbers
 
 
+def _empty(rows: int, part: AnyArray, path: Path) -> AnyArray:
+    try:
+        return np.empty((rows, part.shape[1]), part.dtype)
+    except (MemoryError, ValueError) as error:  # the latter for more bytes than can be numbered
+        raise FeatureError(f"{path} says that it holds {rows:,} rows: {error}.") from error
+
+
 def _features(file: pa.parquet.ParquetFile, key: str, path: Path) -> AnyArray:
     rows = int(file.metadata.num_rows)
+    if rows < 0:
+        raise FeatureError(f"{path} is damaged: it says that it holds {rows} rows. Copy or write it again.")
     if rows == 0:
         check_table((0, 0), np.dtype(np.float32), str(path))
     table: AnyArray | None = None
@@ -59,7 +68,7 @@ def _features(file: pa.parquet.ParquetFile, key: str, path: Path) -> AnyArray:
         part = _dense(batch.column(0), f"{path}: {key}", done)
         if table is None:
             check_table((rows, part.shape[1]), part.dtype, str(path))
-            table = np.empty((rows, part.shape[1]), part.dtype)
+            table = _empty(rows, part, path)
         if part.shape[1] != table.shape[1]:
             raise _ragged(f"{path}: {key}", done)
         table[done : done + len(part)] = part

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import tarfile
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.byte_changes import each_byte_changed
 from tests.data.tars.making import END, JPEG, member, pax, write_tar
 from wsreid.data.cache import cache_dir
 from wsreid.data.tars import index
@@ -132,3 +134,11 @@ def test_a_damaged_index_is_named(tmp_path):
     result.path.write_bytes(result.path.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"tar index .* is damaged.*Delete it"):
         make_index(result.tar)
+
+
+@pytest.mark.slow
+def test_an_index_with_a_changed_byte_is_refused_or_read(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {f"top/{i}.jpg": JPEG for i in range(3)})
+    for changed in each_byte_changed(make_index(path).path.read_bytes(), tmp_path / "x.arrow"):
+        with contextlib.suppress(DataError):
+            rows(open_index(path, changed))

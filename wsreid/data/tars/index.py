@@ -65,6 +65,9 @@ class TarIndex:
             *columns: `folder` and `name` (without a `/` between them), `offset`, `size`; none named = all. An empty
                 file has size 0, and one whose first bytes are those of no image its size negated: they keep their
                 rows because they may be what replaces an earlier image of their name.
+
+        Raises:
+            DataError: The index is damaged.
         """
         fields = [_SCHEMA.get_field_index(column) for column in columns] or None
         with (
@@ -72,7 +75,12 @@ class TarIndex:
             pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)) as reader,
         ):
             for number in range(reader.num_record_batches - 1):  # the last one holds the summary
-                yield reader.get_batch(number)
+                try:
+                    batch = reader.get_batch(number)
+                    batch.validate(full=True)  # else pyarrow would read wherever a damaged file's offsets point
+                except (pa.ArrowException, OSError) as error:
+                    raise _damaged(self.path, error) from error
+                yield batch
 
 
 def index_path(tar: Path) -> Path:
@@ -126,7 +134,7 @@ def open_index(tar: Path, path: Path) -> TarIndex:
             summary = json.loads(metadata[_KEY])
         return TarIndex(tar, path, int(summary["rows"]), Findings.from_json(summary["findings"]))
     except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(f"the tar index {path} is damaged: {error}. Delete it: it is made again.") from error
+        raise _damaged(path, error) from error
 
 
 def _write(tar: Path, partial: Path, passed: Callable[[int], None]) -> None:
@@ -229,6 +237,10 @@ def _no_image(name: str) -> Kind | None:
     if name.startswith(_HIDDEN) or name.lower() in _LEFT_BEHIND:
         return Kind.HIDDEN
     return None if PurePosixPath(name).suffix.lower() in SUFFIXES else Kind.SUFFIX
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"the tar index {path} is damaged: {error}. Delete it: it is made again.")
 
 
 def _unreadable(tar: Path, error: OSError) -> TarError:
