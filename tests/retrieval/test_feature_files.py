@@ -401,3 +401,21 @@ def test_a_parquet_file_with_a_changed_byte_is_refused_or_read(tmp_path, kind):
     for changed in each_byte_changed((tmp_path / "q.parquet").read_bytes(), tmp_path / "x.parquet"):
         with contextlib.suppress(FeatureError):
             read_features(changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_file_with_a_changed_byte_is_refused_or_read(tmp_path, save):
+    save(tmp_path / "q.npz", features=TABLE, pid=PID, camera=CAMERA)
+    for changed in each_byte_changed((tmp_path / "q.npz").read_bytes(), tmp_path / "x.npz"):
+        with contextlib.suppress(FeatureError):
+            read_features(changed)
+
+
+def test_a_shape_below_zero(tmp_path):
+    np.save(tmp_path / "q.npy", TABLE)
+    whole = (tmp_path / "q.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(whole.replace(b"(7, 5)", b"(-7,5)"))
+    np.savetxt(tmp_path / "x.csv", PID, "%d", header="pid", comments="")
+    with pytest.raises(FeatureError, match="does not begin like an npy array"):
+        read_features(tmp_path / "x.npy", tmp_path / "x.csv")

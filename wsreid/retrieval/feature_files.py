@@ -18,7 +18,7 @@ from wsreid.retrieval.feature_shards import REMEDY, FeatureShards, read_shards
 from wsreid.retrieval.junk import Ints
 from wsreid.retrieval.npz_check import check_npz
 from wsreid.retrieval.parquet_features import read_parquet
-from wsreid.retrieval.stored_array import AnyArray, npy_array, npz_arrays
+from wsreid.retrieval.stored_array import NO_HEADER, AnyArray, npy_array, npz_arrays
 
 Content: TypeAlias = tuple["AnyArray | FeatureShards", Mapping[str, AnyArray], tuple[Path, ...]]
 
@@ -140,7 +140,7 @@ def _load(path: Path, name: str) -> AnyArray:
     try:
         with np.load(path, allow_pickle=False) as file:
             array: AnyArray = file[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (*NO_HEADER, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise FeatureError(f"{path}: {name} cannot be read ({error}). Write it again, as numbers.") from error
     return array
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import zipfile
 from dataclasses import dataclass
 from io import FileIO
@@ -19,6 +20,8 @@ from wsreid.errors import FeatureError
 AnyArray = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _LOCAL: Final = struct.Struct("<4s5H3I2H")  # a member's own header, as the zip format defines it
 _ZIP64: Final = 0xFFFFFFFF
+NO_HEADER: Final = (ValueError, tokenize.TokenError)
+"""What NumPy raises for a damaged header; the latter where it takes it for one of Python 2."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def npz_arrays(path: Path) -> dict[str, StoredArray | None]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:  # the latter: a kind of zip that numpy never writes
         raise FeatureError(_damage(path, size)) from error
     found: dict[str, StoredArray | None] = {}
     with path.open("rb") as file:
@@ -156,7 +159,9 @@ def _header(file: IO[bytes], path: Path, where: str) -> StoredArray:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, OSError) as error:
+        if min(shape, default=0) < 0:
+            raise ValueError(f"shape {shape}")
+    except (*NO_HEADER, EOFError, OSError) as error:
         raise FeatureError(f"{where} does not begin like an npy array ({error}). Write it with numpy.save.") from error
     if dtype.hasobject:
         raise FeatureError(
