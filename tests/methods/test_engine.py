@@ -7,19 +7,49 @@ from tests.methods.conftest import Served, TinyNet, eval_batch, make_trainer
 from wsreid.errors import ConfigError
 from wsreid.methods import BagCE, MeanTeacher
 from wsreid.methods.camera_statistics import batch_norms
-from wsreid.methods.engine import EmbedEngine, chosen_engine
+from wsreid.methods.engine import COMPILE_FROM, EmbedEngine, chosen_engine
+
+PLAIN = {"own_statistics": False, "precision": "32-true", "images": 100, "device": "cpu"}
 
 
 def test_folded_is_chosen_where_it_can_be():
-    plain = {"own_statistics": False, "precision": "32-true"}
-    assert chosen_engine("auto", **plain) == "folded"
-    assert chosen_engine("auto", own_statistics=False, precision="bf16-mixed") == "folded"
+    assert chosen_engine("auto", **PLAIN) == "folded"
+    assert chosen_engine("auto", **(PLAIN | {"precision": "bf16-mixed"})) == "folded"
     for name in ("eager", "folded", "compiled"):
-        assert chosen_engine(name, **plain) == name
+        assert chosen_engine(name, **PLAIN) == name
     for why, told in (({"own_statistics": True}, "camera_norm"), ({"precision": "bf16-true"}, "bf16-true rounds")):
-        assert chosen_engine("auto", **(plain | why)) == chosen_engine("eager", **(plain | why)) == "eager"
+        many = PLAIN | why | {"images": COMPILE_FROM}
+        assert chosen_engine("auto", **many) == chosen_engine("eager", **many) == "eager"
         with pytest.raises(ConfigError, match=told):
-            chosen_engine("folded", **(plain | why))
+            chosen_engine("folded", **(PLAIN | why))
+
+
+def test_many_images_are_compiled_for_where_that_works(monkeypatch, caplog):
+    tried = []
+
+    def compiled(module, dynamic):
+        tried.append(dynamic)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    many = PLAIN | {"images": COMPILE_FROM}
+    assert chosen_engine("auto", **many) == "compiled"
+    assert chosen_engine("auto", **(many | {"images": COMPILE_FROM - 1})) == "folded"
+    assert chosen_engine("auto", **(many | {"device": "cuda"})) == "folded"
+    assert tried == [True]
+
+    def broken(module, dynamic):
+        raise RuntimeError("InvalidCxxCompiler: none found\nand more")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    assert chosen_engine("auto", **many) == "folded"
+    (told,) = caplog.messages
+    assert told.endswith("if torch.compile worked here (a C++ compiler is needed): InvalidCxxCompiler: none found")
+
+
+@pytest.mark.slow
+def test_torch_compile_works_here():
+    assert chosen_engine("auto", **(PLAIN | {"images": COMPILE_FROM})) == "compiled"
 
 
 def sized():

@@ -56,8 +56,8 @@ class FeatureSettings(ShardSettings):
         shard_images: Most images in a file.
         shard_seconds: A file is written after so many seconds even if it is not full: what a kill may cost.
         engine: How the network runs: "eager", as in a test; "folded", batch normalisation in the weights of the layer
-            before it and denormal numbers taken for zero; "compiled", that through torch.compile. "auto" is folded, or
-            eager where that cannot be.
+            before it and denormal numbers taken for zero; "compiled", that through torch.compile. "auto" is compiled
+            for 50,000 images or more on a CPU where that works, else folded, or eager where that cannot be.
     """
 
     engine: Engine = "auto"
@@ -125,7 +125,11 @@ def begin_predict(cli: SuiteCLI) -> None:
         cli.model.check_size(data.height, data.width)
     norm = next(c for c in cli.trainer.callbacks if isinstance(c, CameraNorm))  # type: ignore[attr-defined]
     engine = chosen_engine(
-        config.features.engine, own_statistics=norm.mode == "batch_norm", precision=str(cli.trainer.precision)
+        config.features.engine,
+        own_statistics=norm.mode == "batch_norm",
+        precision=str(cli.trainer.precision),
+        images=sum(len(rows) for rows in data.test_rows),
+        device=cli.trainer.strategy.root_device.type,
     )
     origin = {
         "weights": weights_hash(_weights(cli)),

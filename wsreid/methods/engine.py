@@ -18,21 +18,27 @@ from wsreid.models.network import EmbeddingNet
 
 Engine = Literal["auto", "eager", "folded", "compiled"]
 Chosen = Literal["eager", "folded", "compiled"]
+COMPILE_FROM: Final = 50_000
+"""Images from which a compilation of a minute or two pays on a CPU, by experiments/benchmarks/embed.py."""
+
 _HALF: Final = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 
 _log = logging.getLogger(__name__)
 
 
-def chosen_engine(asked: Engine, *, own_statistics: bool, precision: str) -> Chosen:
-    """What runs the network.
+def chosen_engine(asked: Engine, *, own_statistics: bool, precision: str, images: int, device: str) -> Chosen:
+    """What runs the network: for "auto", the fastest that was measured to change no figure.
 
     Args:
         asked: What the user asked for.
         own_statistics: The batch normalisations must stay, as `camera_norm` gives them other statistics.
         precision: The trainer's; weights in half precision cannot be folded within the tolerance.
+        images: How many there are; those that an earlier go has finished count too, so that the choice stays.
+        device: The type of the device, such as "cpu". On others nothing has been timed, and "auto" compiles nothing.
 
     Returns:
-        "folded" for "auto", where nothing forbids it.
+        The engine. "auto" is "eager" where folding cannot be, "compiled" for `COMPILE_FROM` images or more on a CPU
+        where torch.compile works, and else "folded".
 
     Raises:
         ConfigError: Something forbids what was asked for.
@@ -40,10 +46,21 @@ def chosen_engine(asked: Engine, *, own_statistics: bool, precision: str) -> Cho
     why = "camera_norm needs the batch normalisations" if own_statistics else ""
     why = why or (f"trainer.precision {precision} rounds the weights" if precision in _HALF else "")
     if asked == "auto":
-        return "eager" if why else "folded"
+        compiles = not why and device == "cpu" and images >= COMPILE_FROM and _compiles()
+        return "eager" if why else "compiled" if compiles else "folded"
     if why and asked != "eager":
         raise ConfigError(f"features.engine {asked} folds batch normalisation away, and {why}. Use eager, or auto.")
     return asked
+
+
+def _compiles() -> bool:
+    try:
+        torch.compile(torch.nn.Hardswish(), dynamic=True)(torch.zeros(2))
+    except (RuntimeError, OSError) as error:  # no compiler, no headers of Python, no folder for what it makes
+        first = str(error).partition("\n")[0]
+        _log.warning("predict would be faster if torch.compile worked here (a C++ compiler is needed): %s", first)
+        return False
+    return True
 
 
 class EmbedEngine(pl.Callback):
