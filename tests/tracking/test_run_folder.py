@@ -51,6 +51,15 @@ def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path):
     assert (tmp_path / "metrics.csv").exists()
 
 
+@pytest.mark.parametrize(("command", "told"), [("fit", "--ckpt_path last"), ("test", "holds a test already")])
+def test_a_folder_without_a_checkpoint_tells_what_it_holds(tmp_path, command, told):
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "provenance.json").write_text(f'{{"command": "{command}"}}')
+    with pytest.raises(ConfigError, match=told) as refused, RunFolder(tmp_path).claimed(new=True):
+        pass
+    assert ("--ckpt_path" in str(refused.value)) == (command == "fit")
+
+
 def test_a_run_that_came_to_nothing_leaves_no_folder_behind(tmp_path):
     with RunFolder(tmp_path / "r").claimed(new=True):
         pass

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from wsreid.errors import ConfigError
 from wsreid.tracking.process_rank import process_rank
+from wsreid.tracking.provenance import read_provenance
 
 LOCK_FILE = ".lock"
 OWNER_FILE = "owner.json"
@@ -102,6 +103,12 @@ class RunFolder:
                 "Choose another one with --run NEW, or go on with that run: --ckpt_path last"
             )
         if (self.path / CONFIG_FILE).is_file():
+            command = read_provenance(self.path).get("command", "fit")
+            if command != "fit":
+                raise ConfigError(
+                    f"The run folder {self.path} holds a {command} already, whole or broken off. "
+                    "Choose another one with --run NEW, or remove it"
+                )
             raise ConfigError(
                 f"The run folder {self.path} holds a run that ended before its first checkpoint. "
                 "Begin it anew with --ckpt_path last, or choose another folder with --run NEW"
