@@ -248,7 +248,9 @@ def _image(given: Image | str | os.PathLike[str]) -> Image:
 
 def _checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise DataError(f"{path}: there is no such checkpoint: the run has not finished an epoch, was no fit, or it is elsewhere.")
+        raise DataError(
+            f"{path}: there is no such checkpoint: the run has not finished an epoch, was no fit, or it is elsewhere."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         int(content["hyper_parameters"]["num_ids"]), content["state_dict"]
