@@ -1,5 +1,6 @@
 """Clusters: DBSCAN against its definition, splitting against a loop."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_dbscan_is_its_definition(seed, least):
             assert own == label[i]
         else:
             assert own in may[i] if may[i] else own == -1
+
+
+def test_an_unsorted_graph_stays_as_it_is_without_a_warning():
+    x = np.array([[0.0], [0.3], [0.1]])
+    graph = graph_of(np.abs(x - x.T), 0.5)
+    before = graph.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert density_clusters(graph, 0.5, 2).tolist() == [0, 0, 0]
+    assert np.array_equal(graph.data, before.data)
+    assert np.array_equal(graph.indices, before.indices)
 
 
 def test_stored_zeros_are_distances():
