@@ -185,6 +185,13 @@ def test_nothing_and_no_candidate_column():
     )
 
 
+def test_a_bag_whose_only_candidate_is_class_0():
+    found = sinkhorn(
+        torch.zeros(2, 3), torch.tensor([[0, -1, -1]] * 2), torch.zeros(2, dtype=torch.long), torch.ones(1, 3)
+    )
+    assert_close(found, torch.tensor([[1.0, 0.0, 0.0]] * 2))
+
+
 def test_a_bag_without_images():
     scores, candidates, _ = problem(8, 4, 2)
     found = sinkhorn(scores, candidates, torch.tensor([0, 2, 0, 2]), torch.full((3, 2), 0.5).double(), tolerance=1e-9)
