@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from wsreid.retrieval import counting, doubts, placing
-from wsreid.retrieval.counting import count_better
+from wsreid.retrieval.counting import Counts, count_better
 from wsreid.retrieval.features import FeatureTable
 from wsreid.retrieval.junk import same_identity_pairs
 from wsreid.retrieval.ranking import counts_of_pairs, sort_thresholds
@@ -82,6 +82,12 @@ def test_counts_of_pairs_are_those_of_a_loop():
     for m, (q, t) in enumerate(zip(thresholds.row.tolist(), thresholds.scores.tolist(), strict=True)):
         assert above[m] == sum(1 for a, s in pairs if a == q and s > t)
         assert tied[m] == sum(1 for a, s in pairs if a == q and s == t)
+
+
+def test_counts_over_two_galleries_add_up():
+    first, second = (Counts(torch.tensor([n]), torch.tensor([10 * n]), 100 * n, 1000 * n, 10_000 * n) for n in (1, 2))
+    assert first + second == Counts(torch.tensor([3]), torch.tensor([30]), 300, 3000, 30_000)
+    assert Counts(first.above, first.tied).compared == 0
 
 
 def test_only_doubtful_pairs_are_rechecked():
