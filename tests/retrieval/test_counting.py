@@ -84,9 +84,10 @@ def test_counts_of_pairs_are_those_of_a_loop():
         assert tied[m] == sum(1 for a, s in pairs if a == q and s == t)
 
 
-def test_counts_over_two_galleries_add_up():
+def test_counts_add_up_over_galleries_and_lose_what_is_junk():
     first, second = (Counts(torch.tensor([n]), torch.tensor([10 * n]), 100 * n, 1000 * n, 10_000 * n) for n in (1, 2))
     assert first + second == Counts(torch.tensor([3]), torch.tensor([30]), 300, 3000, 30_000)
+    assert second.without(first.above, first.tied) == Counts(first.above, first.tied, 200, 2000, 20_000)
     assert Counts(first.above, first.tied).compared == 0
 
 
