@@ -19,6 +19,7 @@ from wsreid.data import (
     RenderSettings,
     Split,
     SYSU30k,
+    checks,
     make_bags,
     write_manifest,
 )
@@ -401,6 +402,31 @@ def test_given_files(market_root, tmp_path, market):
     assert given.image(0).shape == (32, 16, 3)
     with pytest.raises(DataError, match="held out for validation"):
         module(market_root, bag_file=tmp_path / "b.arrow").check()
+
+
+@pytest.mark.parametrize("option", ["manifest", "bag_file"])
+def test_a_changed_number_is_found_before_training(market_root, market, tmp_path, option):
+    path = tmp_path / "mine.arrow"
+    bags = make_bags(market, BagSettings(), market.rows(Split.TRAIN))
+    if option == "manifest":
+        shutil.copy(market.path, path)
+        number = market.pid.tobytes()
+    else:
+        bags.write(path)
+        number = bags.draft.candidates.tobytes()
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(number)] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=rf"{option.replace('_', ' ')} .*mine\.arrow is damaged: its content hash is"):
+        module(market_root, **{option: path}, val_fraction=0.0).check()
+
+
+def test_a_large_manifest_is_not_read_whole(market_root, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "wsreid.data.checks")
+    monkeypatch.setattr(checks, "_VERIFIED", 1)
+    monkeypatch.setattr(Manifest, "check", None)
+    module(market_root).check()
+    assert "is not verified; `python -m wsreid check` does" in caplog.text
 
 
 @pytest.mark.parametrize("option", ["manifest", "bag_file"])

@@ -71,6 +71,15 @@ def test_wrappers_and_the_parallel_prefix_come_off(state, tmp_path, wrap, zipped
     assert all(torch.equal(read[key], state[key]) for key in state)
 
 
+def test_a_changed_weight_is_refused(state, tmp_path):
+    torch.save(state, tmp_path / "w.pth")
+    whole = bytearray((tmp_path / "w.pth").read_bytes())
+    whole[whole.index(next(iter(state.values())).numpy().tobytes()) + 3] ^= 0x80
+    (tmp_path / "w.pth").write_bytes(whole)
+    with pytest.raises(WeightsError, match=r"w\.pth are damaged: the checksum of its part .* is wrong"):
+        read_state_dict(tmp_path / "w.pth")
+
+
 def test_loading_takes_every_value_and_says_what_it_drops(state, tmp_path, caplog):
     torch.save({**state, "classifier.weight": torch.zeros(7, 4)}, tmp_path / "w.pth")
     network = make_network()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from wsreid.errors import WsreidError
-from wsreid.tracking.checkpoint_file import CheckpointFiles, previous_of, torn, whole_checkpoint
+from wsreid.torn import torn
+from wsreid.tracking.checkpoint_file import CheckpointFiles, previous_of, whole_checkpoint
 
 
 def content(number):

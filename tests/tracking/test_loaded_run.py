@@ -138,6 +138,20 @@ def test_a_damaged_checkpoint_is_told(copied):
     assert wsreid.load_run(copied, checkpoint="last.previous").method is not None
 
 
+def test_a_checkpoint_with_a_changed_weight_or_of_no_run_is_told(copied):
+    last = copied / "checkpoints" / "last.ckpt"
+    whole = bytearray(last.read_bytes())
+    state = torch.load(last, weights_only=True)["state_dict"]
+    weight = next(v for k, v in state.items() if k.endswith("running_var")).numpy().tobytes()
+    whole[whole.index(weight) + 3] ^= 0x80
+    last.write_bytes(whole)
+    with pytest.raises(DataError, match=r"last\.ckpt is damaged, .*: the checksum of its part"):
+        _ = wsreid.load_run(copied).method
+    torch.save({"a": 1}, last)
+    with pytest.raises(DataError, match=r"no checkpoint of a run: it lacks what"):
+        _ = wsreid.load_run(copied).method
+
+
 def test_a_checkpoint_of_another_network_is_told(copied):
     change_config(copied, **{"model.init_args.backbone": "osnet_x0_25"})
     with pytest.raises(DataError, match=r"last\.ckpt does not fit .*config\.yaml"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from wsreid.data.checks import check_content
 from wsreid.data.dataset_statistics import RENDERED
 from wsreid.data.manifest import Manifest
 from wsreid.data.preparation import prepared_manifest
@@ -32,7 +33,9 @@ def open_manifest(name: str) -> Manifest:
     """
     if name == WORD:
         return prepared_manifest(Market1501(), rendered_root(_SETTINGS), RENDERED)
-    return Manifest.open(Path(name), remedy="Name another manifest.")
+    manifest = Manifest.open(Path(name), remedy="Name another manifest.")
+    check_content(manifest)
+    return manifest
 
 
 def check_folder(folder: Path, option: str, manifests: Iterable[Manifest]) -> None:

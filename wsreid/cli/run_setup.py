@@ -28,6 +28,7 @@ from wsreid.cli.random_state import RandomState
 from wsreid.cli.restart_by_epochs import RestartByEpochs
 from wsreid.cli.stop_signals import StopSignals
 from wsreid.errors import ConfigError
+from wsreid.torn import torn
 from wsreid.tracking import (
     CSVLogger,
     CutCurve,
@@ -38,7 +39,7 @@ from wsreid.tracking import (
     config_hash,
     run_of_checkpoint,
 )
-from wsreid.tracking.checkpoint_file import previous_of, torn, whole_checkpoint
+from wsreid.tracking.checkpoint_file import previous_of, whole_checkpoint
 
 _log = logging.getLogger(__name__)
 RUNS = Path("runs")
@@ -134,14 +135,17 @@ def read_checkpoint(path: Path, model: Mapping[str, Any]) -> CheckpointFacts:
         ConfigError: It is damaged, no checkpoint of ours, or of another method or network.
     """
     method = str(model["class_path"])
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        hparams = content["hyper_parameters"]
-        num_ids = int(hparams["num_ids"])
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise _damaged(path, "it does not load with weights_only=True") from error
     if fault := torn(path):
         raise _damaged(path, fault)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise _damaged(path, "it does not load with weights_only=True") from error
+    try:
+        hparams = content["hyper_parameters"]
+        num_ids = int(hparams["num_ids"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, "it does not say of how many training identities it is") from error
     made_by = hparams.get("_class_path", method)
     if made_by.rpartition(".")[2] != method.rpartition(".")[2]:
         raise ConfigError(f"{path} holds a {made_by}, and the configuration says --model {method}.")

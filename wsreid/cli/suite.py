@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from wsreid.cli.closing import close_fit, close_test, remembered
 from wsreid.cli.last_checkpoint import CheckpointSettings
+from wsreid.cli.null_option import refuse_null
 from wsreid.cli.predict_shards import FeatureSettings, begin_predict, close_predict, holds_prediction
 from wsreid.cli.quiet import quiet
 from wsreid.cli.run_setup import CheckpointFacts, choose_run, make_callbacks, make_loggers, read_checkpoint
@@ -151,6 +152,8 @@ class SuiteCLI(LightningCLI):
         self._dump_config()
         config = self.config[self.subcommand]
         command = str(self.subcommand)
+        for key in ("model", "data"):
+            refuse_null(key, self.config_dump[key])
         if not _trains(self.config_dump["model"]["class_path"]):
             if command == "fit" or config.get("ckpt_path") is not None:
                 raise refusal()

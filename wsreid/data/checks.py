@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _SHOWN: Final = 10
 _NAMED: Final = 5
 _LOOKED_AT: Final = 16
+_VERIFIED: Final = 64 << 20  # bytes, which take a third of a second
 
 
 def check_root(manifest: Manifest) -> None:
@@ -35,6 +36,19 @@ def check_root(manifest: Manifest) -> None:
             f"the folder {manifest.root}, which holds the images of {manifest.path}, does not exist. "
             f"Say where they are now with --data.root (fit), or --root (check)."
         )
+
+
+def check_content(manifest: Manifest) -> None:
+    """Verifies what a manifest holds, unless it is so large that this would take seconds, and says so.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    size = manifest.path.stat().st_size
+    if size <= _VERIFIED:
+        manifest.check()
+    else:
+        _log.info("%s (%d MB) is not verified; `python -m wsreid check` does", manifest.path, size // 10**6)
 
 
 def check_archives(manifest: Manifest) -> None:

@@ -16,6 +16,7 @@ from wsreid.data.bags import Bags
 from wsreid.data.batch import BagBatch, EvalBatch
 from wsreid.data.checks import (
     check_archives,
+    check_content,
     check_held_out,
     check_matches,
     check_not_empty,
@@ -166,6 +167,8 @@ class BagDataModule(pl.LightningDataModule):
         else:
             labels = bag_label_file(self.manifest, self.source, self.bag_settings)
             bags = prepared_bags(self.manifest, self.bag_settings, self.val_rows, labels)
+        if bags.path is not None:
+            bags.check()
         bags.check_against(self.manifest)
         val_classes = self.manifest.class_index(np.unique(self.manifest.pid[self.val_rows]))
         check_held_out(self.manifest, bags, self.val_rows, val_classes)
@@ -266,6 +269,7 @@ class BagDataModule(pl.LightningDataModule):
         if self._checked & {fit, True}:  # the check for training includes the other
             return
         check_root(self.manifest)
+        check_content(self.manifest)
         check_archives(self.manifest)
         check_problems(self.manifest, self.max_corrupt)
         check_not_empty(self.manifest, tuple(Split) if fit else (Split.QUERY, Split.GALLERY))

@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wsreid.errors import WeightsError
+from wsreid.torn import torn
 
 WEIGHTS_DIR_VARIABLE: Final = "WSREID_WEIGHTS_DIR"
 _WRAPPERS: Final = ("state_dict", "model")
@@ -76,6 +78,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # the reader of a damaged archive or pickle may fail with any exception
         raise _damaged(path) from error
+    if zipfile.is_zipfile(path) and (fault := torn(path)):  # else a file of before torch 1.6, which has no checksums
+        raise WeightsError(
+            f"weights {path} are damaged: {fault}. Copy or download them again; if they were written without checksums "
+            "(torch.serialization.set_crc32_options), save them again."
+        )
     while isinstance(content, Mapping):
         wrapped = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if wrapped is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from wsreid.errors import WsreidError
+from wsreid.torn import torn
 from wsreid.whole_file import sync_folder
 
 _log = logging.getLogger(__name__)
@@ -23,21 +23,6 @@ PREVIOUS = ".previous.ckpt"
 def previous_of(path: Path) -> Path:
     """Where the checkpoint is kept that stood at `path` before the one that stands there now."""
     return path.with_name(path.name.removesuffix(".ckpt") + PREVIOUS)
-
-
-def torn(path: Path) -> str:
-    """What is wrong with a checkpoint's bytes, by their lengths and checksums; empty = nothing.
-
-    Args:
-        path: The checkpoint, which exists.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            part = archive.testzip()
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        size = path.stat().st_size
-        return "it is empty" if size == 0 else f"it is cut short or damaged ({error}; {size} bytes)"
-    return "" if part is None else f"the checksum of its part {part} is wrong"
 
 
 def whole_checkpoint(path: Path) -> Path:

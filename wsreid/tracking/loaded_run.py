@@ -27,6 +27,7 @@ from wsreid.data.transforms import EvalTransform
 from wsreid.errors import ConfigError, DataError, WsreidError
 from wsreid.methods.base import Method
 from wsreid.retrieval.result import RetrievalResult
+from wsreid.torn import torn
 from wsreid.tracking.checkpoint_file import previous_of
 from wsreid.tracking.recorded_run import RecordedRun, read_run
 from wsreid.tracking.run_folder import CONFIG_FILE, RunFolder
@@ -251,14 +252,23 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: there is no such checkpoint: the run has not finished an epoch, was no fit, or it is elsewhere."
         )
+    if fault := torn(path):
+        raise _damaged(path, fault)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        int(content["hyper_parameters"]["num_ids"]), content["state_dict"]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        before = previous_of(path)
-        way_out = f" The checkpoint before it is there: name {before.stem} instead." if before.is_file() else ""
-        raise DataError(f"{path} is damaged, or no checkpoint of a run ({error}).{way_out}") from error
+        raise _damaged(path, str(error)) from error
+    try:
+        int(content["hyper_parameters"]["num_ids"]), content["state_dict"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, "it lacks what a run's checkpoint says of its network") from error
     return dict(content)
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    before = previous_of(path)
+    way_out = f" The checkpoint before it is there: name {before.stem} instead." if before.is_file() else ""
+    return DataError(f"{path} is damaged, or no checkpoint of a run: {why}.{way_out}")
 
 
 def _instance(kind: type[_Kind], name: str, config: dict[str, Any], more: dict[str, Any], run: Path) -> _Kind:
