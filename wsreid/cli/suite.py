@@ -32,6 +32,7 @@ from wsreid.cli.save_config import RunConfigCallback
 from wsreid.cli.stop_signals import Stopped, StopSignals
 from wsreid.cli.typo import class_options, explain, option_names, subclasses
 from wsreid.cli.user_errors import user_error
+from wsreid.cli.whole_numbers import prefer_whole_numbers
 from wsreid.data.datamodule import BagDataModule
 from wsreid.data.sources.base import Source
 from wsreid.errors import ConfigError, WsreidError
@@ -46,6 +47,7 @@ from wsreid.tracking.checkpoint_file import CheckpointFiles
 
 # Lightning lets any option of a configuration name a file of options on a server; ours are files on the disk.
 set_parsing_settings(config_read_mode_fsspec_enabled=False)
+prefer_whole_numbers(pl.Trainer.__init__)
 
 TRAINER_DEFAULTS: dict[str, object] = {
     "use_distributed_sampler": False,  # our samplers know their rank; Lightning's would replace them
