@@ -151,6 +151,13 @@ def test_reranking_and_expansion_are_those_of_the_library_and_are_written_down(s
     assert run("--rerank", "false").options.reranking is None
 
 
+def test_an_expansion_by_no_image_is_none_and_stands_in_no_definition(sides, files, capsys):
+    found = run("--expand.k", "0", "--output", "e.json")
+    assert summary(found.result) == summary(direct(sides))
+    assert "expan" not in json.dumps(json.loads((files / "e.json").read_text())["definition"])
+    assert "expan" not in capsys.readouterr().out
+
+
 def test_lists_of_an_index_are_kept_and_their_recall_is_said(sides, files, capsys):
     exact = run("--topk", "3", "--save", "exact.npz")
     np.testing.assert_array_equal(exact.result.topk, direct(sides, topk=3).topk)

@@ -84,3 +84,21 @@ def test_what_is_given_by_its_place_is_asked_for_so():
     assert explain(missing, [], names, {}, ["manifest"]).startswith("Missing: MANIFEST. It comes first")
     found = explain("Unrecognized arguments: --manifest", ["--manifest", "m.arrow"], names, {}, ["manifest"])
     assert found == "--manifest: it is given by its place, without a name: MANIFEST."
+
+
+def test_only_what_can_be_chosen_is_listed():
+    with pytest.raises(ConfigError) as caught:
+        main(["fit", "--model", "Bagce"])
+    known = str(caught.value).partition("Known: ")[2].rstrip(".").split(", ")
+    assert {"BagCE", "PRODEN", "RC", "LWS", "PiCO", "DGL"} <= set(known)
+    assert "TabledMethod" not in known
+
+
+@pytest.mark.parametrize("name", ["TabledMethod", "wsreid.methods.tabled.TabledMethod"])
+def test_an_abstract_class_is_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match=rf"^--model: '{name}' is abstract: .* Known: AttentionMIL, BagCE, "):
+        main(["fit", "--model", name])
+    path = tmp_path / "run.yaml"
+    path.write_text(f"model: {{class_path: {name}}}")
+    with pytest.raises(ConfigError, match=rf"run\.yaml: model: '{name}' is abstract: .* Known: AttentionMIL, BagCE, "):
+        main(["fit", "--config", str(path)])

@@ -182,6 +182,33 @@ def test_non_finite_features_are_named(problem, side, value):
     assert (caught.value.side, caught.value.indices) == (side, (2, 5))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("side", ["query", "gallery"])
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-155, 1e-147, 1e151, 1e155, 1e200])
+@pytest.mark.filterwarnings("error")
+def test_features_whose_squares_float64_cannot_hold_are_named(problem, metric, side, scale):
+    sides = {name: getattr(problem, name).astype(np.float64) for name in ("query", "gallery")}
+    sides[side][[2, 5]] *= scale
+    with pytest.raises(NonFiniteFeaturesError, match=r"too large or too small .*row 2, row 5\. Rescale") as caught:
+        evaluate(**sides, metric=metric, **problem.arguments())
+    assert (caught.value.side, caught.value.indices, caught.value.finite) == (side, (2, 5), True)
+    sides[side][3, 1] = np.nan  # another fault with another remedy: it comes first
+    with pytest.raises(NonFiniteFeaturesError, match=r"1 .* hold NaN or inf: row 3\.") as caught:
+        evaluate(**sides, metric=metric, **problem.arguments())
+    assert not caught.value.finite
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("power", [-450, -300, 300, 450])
+@pytest.mark.filterwarnings("error")
+def test_features_of_any_other_size_rank_as_they_are(problem, metric, power):
+    query, gallery = problem.query.astype(np.float64), problem.gallery.astype(np.float64)
+    query[0] = gallery[3] = 0  # rows of zeros have no size
+    expected = evaluate(query, gallery, metric=metric, **problem.arguments())
+    found = evaluate(np.ldexp(query, power), np.ldexp(gallery, power), metric=metric, **problem.arguments())
+    assert all(np.array_equal(a, b) for a, b in zip(found.ranks, expected.ranks, strict=True))
+
+
 BAD = {
     "dimensions": (lambda p: setattr(p, "query", p.query[:, :3]), "3 dimensions"),
     "one axis": (lambda p: setattr(p, "query", p.query[0]), r"shape \(N, D\)"),

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pytest
 
 from tests.byte_changes import each_byte_changed
 from wsreid.errors import FeatureError
+from wsreid.retrieval import feature_csv
 from wsreid.retrieval.feature_files import read_features
 from wsreid.retrieval.stored_array import npy_array, npz_arrays
 
@@ -297,6 +300,15 @@ def test_paths_that_lead_nowhere(tmp_path):
         (("pid",), r"7 features need pid of shape \(7,\), got \(0,\)"),
         ((), "no pid.*here are none"),
         (("pid,pids", "1,1"), "pid and pids both name the pid"),
+        (("pid,pid,camera", "1,2,3"), r"q\.csv: pid and pid both name the pid"),
+        (("pid,camera,Camera ", "1,2,3"), "camera and camera both name the camera"),
+        (("pid,cam,camid", "1,2,3"), "cam and camid both name the camera"),
+        (("pid,row,name,rows", "1,2,a,3"), "row and rows both name the row"),
+        (("pid,camera", "1,2", "1,2,3"), r"q\.csv, line 3 has 3 cells, more than the 2 names of the first line"),
+        (("pid", *("1",) * 6, "1,"), "line 8 has 2 cells, more than the 1 names"),
+        (("pid,name", '1,"a,\n""b"""', "1,a,b"), "line 4 has 3 cells"),
+        (("pid,name", '1,"a', 'b",c'), "line 3 has 3 cells"),
+        (("pid,camera", "1,2.0", "1,2.0,3"), "line 3 has 3 cells"),
     ],
 )
 def test_what_is_wrong_in_a_csv_file_is_said(tmp_path, lines, message):
@@ -305,6 +317,35 @@ def test_what_is_wrong_in_a_csv_file_is_said(tmp_path, lines, message):
     with pytest.raises(FeatureError, match=message) as error:
         read_features(tmp_path / "q.npy")
     assert "q.csv" in str(error.value)
+
+
+@pytest.mark.parametrize("piece", [16, 2**20])
+def test_cells_beyond_the_names_are_found_wherever_they_stand(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(feature_csv, "_PIECE", piece)
+    good = [
+        "pid,name,camera",
+        *('1,"a, ""b"", c",2', "3,plain,4", '5,"two\nlines, in quotes",6', '7,a stray " mark,8') * 5,
+    ]
+    path = write_csv(tmp_path / "q.csv", *good)
+    assert feature_csv.read_csv(path)["camera"].tolist() == [2, 4, 6, 8] * 5
+    for at in (1, 2, 11, 20):
+        write_csv(path, *good[:at], "3,plain,4,more", *good[at:])
+        with pytest.raises(FeatureError, match=rf"line {at + 1 + good[:at].count(good[3])} has 4 cells"):
+            feature_csv.read_csv(path)
+
+
+def test_a_csv_file_may_end_its_lines_in_any_way(tmp_path):
+    for end in ("\r\n", "\r", "\n"):
+        (tmp_path / "q.csv").write_bytes(end.join(CSV).encode())
+        assert feature_csv.read_csv(tmp_path / "q.csv")["pid"].tolist() == PID.tolist()
+
+
+def test_a_csv_file_may_come_through_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "q.csv")
+    writing = threading.Thread(target=write_csv, args=(tmp_path / "q.csv", *CSV))
+    writing.start()
+    assert feature_csv.read_csv(tmp_path / "q.csv")["pid"].tolist() == PID.tolist()
+    writing.join()
 
 
 LISTS = TABLE.tolist()

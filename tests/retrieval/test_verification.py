@@ -240,3 +240,12 @@ def test_features_that_are_all_zero_have_bins_too(metric):
     bins = make_bins(0.0, 0.0, 5, 10, metric)
     assert (bins.low, bins.high) == (-1.0, 1.0)
     assert 0 < bins.error < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.filterwarnings("error")
+def test_features_whose_squares_float64_cannot_hold_are_refused(scale):
+    p = make_problem(0)
+    gallery = p.gallery * np.float64(scale)
+    with pytest.raises(NonFiniteFeaturesError, match=r"row 0, .* Rescale the features"):
+        verify(p.query, gallery, **p.arguments())

@@ -193,7 +193,7 @@ def _naming(query: FeatureFile, gallery: FeatureFile) -> Iterator[None]:
     except NonFiniteFeaturesError as error:
         file = query if error.side == "query" else gallery
         names = tuple(f"{file.path}, feature {i} (row {file.row[i]})" for i in error.indices[:5])
-        raise NonFiniteFeaturesError(error.side, error.indices, names) from error
+        raise error.named(names) from error
     except FeatureError as error:
         raise type(error)(f"{query.path}, {gallery.path}: {error}") from error
     except ValueError as error:

@@ -22,10 +22,15 @@ _UNKNOWN = (
 )
 _NO_CLASS = re.compile(r"Expected a dot import path string: (?P<name>\S+)")
 _BAD_PATH = re.compile(r"Problem with given class_path '(?P<name>[^']+)':(?!\s*Parser key)\s*(?P<why>[^\n]+)")
+_ABSTRACT = re.compile(
+    r"instantiatable class, but .*?is abstract.*?Given value: (?:.*?class_path['\"]?[:=] ?['\"]?)?(?P<name>[\w.]+)",
+    re.DOTALL,
+)
 _CHOICES = re.compile(r"typing\.Literal\[(?P<choices>[^\]]+)\]")
 _NO_COMMAND = re.compile(r"invalid choice: '(?P<name>[^']+)' \(choose from (?P<known>[^)]+)\)")
 _PARSER_KEY = re.compile(r"Parser key \"(?P<key>[^\"]+)\":\s*")
 _MISSING = re.compile(r"the following arguments are required: (?P<keys>.+)")
+_SHARED = "is abstract: it only holds what other classes share, so choose one of those"
 _SKIPPED = ("class_path", "init_args", "dict_kwargs")
 
 
@@ -81,6 +86,8 @@ def explain(
     for pattern in _UNKNOWN:
         if found := pattern.search(message):
             return _unknown(found["key"], given, set(names))
+    if found := _ABSTRACT.search(message):
+        return _bad_class(found["name"], _SHARED, given, classes)
     switch = "Expected a <class 'bool'>" in message  # on, off, or settings: nobody meant a class
     if found := None if switch else _NO_CLASS.search(message) or _BAD_PATH.search(message):
         return _bad_class(found["name"], found.groupdict().get("why"), given, classes)
@@ -134,9 +141,10 @@ def class_options(cls: type, prefix: str) -> set[str]:
 
 
 def subclasses(cls: type) -> list[type]:
-    """All subclasses of a class that have been imported."""
+    """All subclasses of a class that have been imported and can be chosen: abstract ones only share code."""
     children: list[type] = cls.__subclasses__()
-    return [found for child in children for found in (child, *subclasses(child))]
+    every = [found for child in children for found in (child, *subclasses(child))]
+    return [found for found in every if not inspect.isabstract(found)]
 
 
 def given_options(args: Sequence[str]) -> Iterator[Given]:
@@ -186,9 +194,11 @@ def _bad_class(name: str, why: str | None, given: list[Given], classes: Mapping[
     key = place.key.removesuffix(".class_path") if place else ""
     known = sorted({c.__name__ for c in classes.get(key, classes.get("", ()))})
     where = f"{place.shown}: " if place else ""
+    listed = f" Known: {', '.join(known)}." if key in classes else ""
+    if why == _SHARED:
+        return f"{where}'{name}' {why}.{listed}"
     if why is not None:
         return f"{where}cannot import '{name}': {why.strip()}{_nearest(name, known)}"
-    listed = f" Known: {', '.join(known)}." if key in classes else ""
     return f"{where}there is no class '{name}'{_nearest(name, known)}{listed}"
 
 

@@ -165,7 +165,7 @@ class Bags:
         Raises:
             DataError: They do not; the message names both hashes, or the bag and the label.
         """
-        name = "the bags" if self.path is None else f"the bag file {self.path}"
+        name = "the bags" if self.path is None else f"the bags in {self.path}"
         if self.manifest_hash != manifest.hash:
             raise DataError(
                 f"{name} belong to the manifest with the hash {self.manifest_hash[:12]}, but {manifest.path} has the "

@@ -1,5 +1,6 @@
 """What the methods share that keep a distribution over the candidates for each member: RC, PRODEN, LWS, PiCO."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from wsreid.methods.base import Method
 from wsreid.methods.outputs import BagOutputs
 
 
-class TabledMethod(Method):
+class TabledMethod(Method, ABC):
     """A method whose labels are its table's entries.
 
     The pseudo labels of a member that was written are its entry, which is what the loss reads of it next; it was
@@ -23,6 +24,10 @@ class TabledMethod(Method):
     """
 
     needs: ClassVar[Needs] = Needs(member_table=True)
+
+    @abstractmethod
+    def losses(self, batch: BagBatch, outputs: BagOutputs) -> dict[str, Tensor]:
+        """See `Method.losses`."""
 
     def pseudo_labels(self, batch: BagBatch, outputs: BagOutputs) -> PseudoLabels:
         """The table's entries where written, else the softmax over the candidates."""

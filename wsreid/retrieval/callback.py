@@ -209,9 +209,7 @@ class RetrievalCallback(pl.Callback):
             if not isinstance(error, NonFiniteFeaturesError):
                 return error
             rows = (query if error.side == "query" else gallery).row[list(error.indices)]
-            return NonFiniteFeaturesError(
-                error.side, error.indices, tuple(_describe(trainer, int(row)) for row in rows[:5])
-            )
+            return error.named(tuple(_describe(trainer, int(row)) for row in rows[:5]))
 
         group = _NamingRanks(named) if trainer.world_size > 1 else None
         try:

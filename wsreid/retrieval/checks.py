@@ -11,7 +11,7 @@ from torch import Tensor
 from wsreid.errors import ConfigError, FeatureError
 from wsreid.retrieval.errors import NonFiniteFeaturesError, Side
 from wsreid.retrieval.features import Array, Features, FeatureTable, Metric, Sliceable
-from wsreid.retrieval.scores import LARGEST, row_norms
+from wsreid.retrieval.scores import out_of_range, row_norms
 
 EXACT_WHOLE = 2**53  # float64 holds each whole number up to here
 
@@ -126,16 +126,38 @@ def check_finite(table: FeatureTable, side: Side, *, memory: int) -> None:
         memory: Bytes that the working arrays may take.
 
     Raises:
-        NonFiniteFeaturesError: Some rows hold NaN, inf, or numbers whose squares are not finite.
+        NonFiniteFeaturesError: Some rows hold NaN or inf, or are too large or too small for their squares.
     """
-    step = max(1, memory // 4 // (16 * table.width))
-    found: list[Tensor] = []
+    checked_norms(table, side, step=max(1, memory // 4 // (16 * table.width)))
+
+
+def checked_norms(table: FeatureTable, side: Side, *, step: int) -> Tensor:
+    """The norms of a whole table.
+
+    Args:
+        table: N rows.
+        side: Its name, for the message.
+        step: Rows to read at once.
+
+    Returns:
+        `(N,)` float64.
+
+    Raises:
+        NonFiniteFeaturesError: Some rows hold NaN or inf, or are too large or too small for their squares.
+    """
+    norms = torch.empty(table.rows, dtype=torch.float64, device=table.device)
+    extreme: list[int] = []
+    broken: list[int] = []
     for start in range(0, table.rows, step):
-        norms = row_norms(table.slice(start, min(start + step, table.rows)))
-        found.append(torch.nonzero(~(norms <= LARGEST)).flatten() + start)
-    bad = torch.cat(found) if found else torch.empty(0)
-    if len(bad):
-        raise NonFiniteFeaturesError(side, tuple(int(row) for row in bad))
+        rows = table.slice(start, min(start + step, table.rows))
+        norms[start : start + step] = row_norms(rows)
+        bad = torch.nonzero(out_of_range(rows, norms[start : start + step])).flatten()
+        finite = torch.isfinite(rows[bad]).all(dim=1)  # (b, D) -> (b,)
+        extreme += (bad[finite] + start).tolist()
+        broken += (bad[~finite] + start).tolist()
+    if broken or extreme:  # the remedies differ: what is no number comes first
+        raise NonFiniteFeaturesError(side, tuple(broken or extreme), finite=not broken)
+    return norms
 
 
 def _shape_remedy(side: Side, shape: tuple[int, ...]) -> str:

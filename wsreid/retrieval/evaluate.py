@@ -97,7 +97,8 @@ def evaluate(
         The figures, over the valid queries and over all; the same on each process.
 
     Raises:
-        NonFiniteFeaturesError: Features hold NaN or inf; it names the side and the rows.
+        NonFiniteFeaturesError: Features hold NaN or inf, or their squares do not fit float64; it names the side and
+            the rows.
         NoMatchError: No query has a match.
         FeatureError: Shapes, lengths or types do not fit.
         ConfigError: An option is out of its range; the protocol is unknown, or needs cameras that are not there;

@@ -237,7 +237,7 @@ def _named(error: NonFiniteFeaturesError, sides: Sides) -> NonFiniteFeaturesErro
         f"row {row}" if row != UNKNOWN else f"image {i} without a row"
         for i, row in zip(error.indices, rows, strict=False)
     )
-    return NonFiniteFeaturesError(error.side, error.indices, tuple(names))
+    return error.named(tuple(names))
 
 
 def _check_batch(batch: Mapping[str, object], width: int, side: Side) -> None:

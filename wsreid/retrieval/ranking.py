@@ -18,7 +18,7 @@ from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.group import Group, together
 from wsreid.retrieval.junk import UNKNOWN, Ints, Pairs
 from wsreid.retrieval.metrics import Floats
-from wsreid.retrieval.scores import pair_scores, row_norms
+from wsreid.retrieval.scores import out_of_range, pair_scores, row_norms
 from wsreid.retrieval.thresholds import Thresholds
 
 
@@ -66,12 +66,13 @@ def exact_ranks(
         The ranks over the whole gallery, the same on each process.
 
     Raises:
-        NonFiniteFeaturesError: Features hold NaN or inf, here or on another process.
+        NonFiniteFeaturesError: Features hold NaN or inf, or are too large or too small, here or on another process.
     """
     device = query.device
     pair_query, pair_gallery, junk = (torch.from_numpy(x).to(device) for x in (pairs.query, pairs.gallery, pairs.junk))
     with together(group), _finite(query, gallery, memory):
-        if not bool(torch.isfinite(row_norms(query.slice(0, query.rows))).all()):
+        rows = query.slice(0, query.rows)
+        if bool(out_of_range(rows, row_norms(rows)).any()):
             raise NonFiniteTileError
         scores = pair_scores(query, gallery, pair_query, pair_gallery, metric=metric, memory=memory)  # (P,)
         if not bool(torch.isfinite(scores).all()):

@@ -43,7 +43,7 @@ def reranked_ranks(
         gallery images, `(Q, topk)`, junk removed, -1 where there are fewer.
 
     Raises:
-        NonFiniteFeaturesError: Features hold NaN or inf.
+        NonFiniteFeaturesError: Features hold NaN or inf, or their squares do not fit float64.
         ConfigError: The metric has no distance, or the graph does not fit the memory.
     """
     check_finite(given.query, "query", memory=memory)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsreid.retrieval.errors import NonFiniteFeaturesError, Side
+from wsreid.retrieval.checks import checked_norms
+from wsreid.retrieval.errors import Side
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.junk import UNKNOWN, Ints, Pairs
 from wsreid.retrieval.precision import full_float32
 from wsreid.retrieval.products import error_bound, product32
-from wsreid.retrieval.scores import LARGEST, in_threads, row_norms, unit_rows
+from wsreid.retrieval.scores import in_threads, unit_rows
 
 UNIT = 2.0**-24  # half the distance from 1 to the next float32
 COUNTED_AT_ONCE = 2**20  # scores put into bins at once: more would leave the processor's cache
@@ -107,17 +108,9 @@ def norms(table: FeatureTable, side: Side, *, memory: int) -> Tensor:
         The norms.
 
     Raises:
-        NonFiniteFeaturesError: Some rows hold NaN, inf, or numbers whose squares are not finite.
+        NonFiniteFeaturesError: Some rows hold NaN or inf, or are too large or too small for their squares.
     """
-    found = torch.empty(table.rows, dtype=torch.float64, device=table.device)
-    step = max(1, memory // (24 * table.width))
-    for start in range(0, table.rows, step):
-        rows = table.slice(start, min(start + step, table.rows))
-        found[start : start + step] = row_norms(rows)
-    bad = torch.nonzero(~(found <= LARGEST)).flatten()
-    if len(bad):
-        raise NonFiniteFeaturesError(side, tuple(bad.tolist()))
-    return found
+    return checked_norms(table, side, step=max(1, memory // (24 * table.width)))
 
 
 def impostor_histogram(

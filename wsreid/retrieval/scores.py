@@ -21,6 +21,7 @@ CACHE = 2**22  # bytes worked on at once where the work is elementwise: more onl
 ROWS_CACHE = 2**20  # the same for whole rows, which are met again at once: they stay in a core's own cache
 PAIRS_CACHE = 2**24  # the same for pairs, whose pieces cost some calls each
 LARGEST = 1e150  # greatest norm whose square, and the sum of two of them, float64 holds
+SMALLEST = 1e-145  # least norm whose square loses nothing to the least number that float64 holds; zero is exact too
 MILD = (1e-10, 1e10)  # norms between which float32 products neither overflow nor lose digits
 
 
@@ -56,7 +57,8 @@ def pair_scores(
             if not hasattr(local, "scratch"):
                 local.scratch = Scratch(device)
             part = slice(start, start + step)
-            out[part] = _scores_by_numpy(query, gallery, q_index[part], g_index[part], metric, local.scratch)
+            with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused with their names later
+                out[part] = _scores_by_numpy(query, gallery, q_index[part], g_index[part], metric, local.scratch)
 
         in_threads(one, starts)
         return scores
@@ -109,8 +111,7 @@ def divide_by_norms(
     square: np.ndarray[tuple[int], np.dtype[np.float64]] = np.multiply(rows, rows, out=squares).sum(axis=1)  # -> (n,)
     if metric == "cosine":
         norm = np.sqrt(square)
-        with np.errstate(invalid="ignore"):  # what is not finite is named later
-            rows /= np.where(norm > 0, norm, 1.0)[:, None]
+        rows /= np.where(norm > 0, norm, 1.0)[:, None]
     return square
 
 
@@ -147,6 +148,23 @@ def row_norms(rows: Tensor) -> Tensor:
         part = rows[start : start + step].double()
         norms[start : start + step] = torch.linalg.vector_norm(part, dim=1)  # (n, D) -> (n,)
     return norms
+
+
+def out_of_range(rows: Tensor, norms: Tensor) -> Tensor:
+    """Which rows are not finite, or too large or too small for exact scores.
+
+    Args:
+        rows: `(n, D)` of any float type.
+        norms: Their norms by `row_norms`, `(n,)` float64; 0 also where the squares are too small for float64.
+
+    Returns:
+        `(n,)` bool.
+    """
+    bad = ~(norms <= LARGEST)
+    if rows.dtype == torch.float64:  # the squares of all other types are far from the limits
+        small = torch.nonzero(norms < SMALLEST).flatten()
+        bad[small] = (rows[small] != 0).any(dim=1)  # (s, D) -> (s,)
+    return bad
 
 
 def rows_at_once(rows: Tensor) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wsreid.retrieval.features import FeatureTable, Metric
 from wsreid.retrieval.products import fits_float32
-from wsreid.retrieval.scores import LARGEST, divide_rows, row_norms, row_sum, rows_at_once
+from wsreid.retrieval.scores import divide_rows, out_of_range, row_norms, row_sum, rows_at_once
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Tile:
 
     @property
     def finite(self) -> bool:
-        """Whether all numbers are, and small enough to be squared."""
-        return bool((self.norms <= LARGEST).all())
+        """Whether all numbers are, and neither too large nor too small for exact scores."""
+        return not bool(out_of_range(self.rows, self.norms).any())
 
 
 def read_tile(

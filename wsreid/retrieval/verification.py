@@ -68,7 +68,7 @@ def verify(
         The figures.
 
     Raises:
-        NonFiniteFeaturesError: Features hold NaN or inf.
+        NonFiniteFeaturesError: Features hold NaN or inf, or their squares do not fit float64.
         NoMatchError: There is no genuine pair, or no impostor pair.
         FeatureError: Shapes, lengths or types do not fit.
         ConfigError: An option is out of its range.
