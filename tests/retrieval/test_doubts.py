@@ -16,8 +16,9 @@ MEMORY = 2**22
 METRICS = ("cosine", "dot", "euclidean")
 
 
-def make_block(kind, metric, width=40):
+def make_block(kind, metric, width=40, zero=()):
     p = make_problem(2, queries=6, images=80, width=width, kind=kind)
+    p.gallery[list(zero)] = 0
     query, gallery = FeatureTable(p.query, CPU), FeatureTable(p.gallery, CPU)
     qi, gi = torch.arange(6).repeat_interleave(3), torch.arange(18)
     scores = pair_scores(query, gallery, qi, gi, metric=metric, memory=MEMORY)
@@ -63,6 +64,18 @@ def test_dot_products_lie_within_their_bound(kind, metric, width):
     assert bool(((found - exact).abs() <= bound).all())
     scale = np.maximum(block.longest * norm.numpy() + norm.numpy() ** 2, 1e-30)
     assert float((bound.numpy() / scale).max()) < 1e-12
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_of_zeros_score_what_they_do_elsewhere(metric):
+    block, gallery = make_block("random", metric, zero=[30, 50])
+    doubts = Doubts(block, gallery, MEMORY)
+    row, index = torch.arange(6).repeat(2), torch.tensor([30, 50]).repeat_interleave(6)
+    doubts.add(row, index, torch.zeros(12).double(), block.thresholds.offset[row] + row)
+    doubts.settle()
+    exact = pair_scores(block.query, gallery, row, index, metric=metric, memory=MEMORY)
+    passed, _ = block.thresholds.place(row, exact)
+    assert torch.equal(doubts.passes, torch.bincount(passed + row, minlength=24))
 
 
 def test_a_pair_that_its_dot_product_decides_takes_no_exact_score(monkeypatch):
