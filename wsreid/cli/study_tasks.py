@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from wsreid.study.comparison import Comparison, compare
 from wsreid.study.pages import shown_in
 from wsreid.study.plan import PlannedRun, planned_runs
@@ -17,6 +15,7 @@ from wsreid.study.table import csv_table, definition, markdown, remarks, termina
 from wsreid.study.trial_records import BEST_FILE, TrialRecords, trial_record_of
 from wsreid.study.tuning import Tuned, best_trials, planned_trials
 from wsreid.study.tuning_table import best_yaml, tuning_definition, tuning_markdown, tuning_terminal_table
+from wsreid.terminal import Console
 
 
 class Task(Protocol):
