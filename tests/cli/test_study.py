@@ -136,11 +136,43 @@ def test_a_failed_run_does_not_stop_the_rest_and_is_named_at_the_end(folder, mon
     assert str(error.value).count("    the learning rate is too high") == 2
     assert calls(folder) == ["bad 0", "bad 1"]
     out = capsys.readouterr().out
-    assert "Not yet run: good." in out
+    assert "Failed: good (seeds 0 1)." in out
+    assert "Not yet run" not in out
     assert out.count("FAILED") == 2
+    study.run(["s.yaml", "--table"])
+    assert "Failed: good (seeds 0 1)." in capsys.readouterr().out
+    assert "Failed: good (seeds 0 1)." in (folder / "experiments/results/s/table.md").read_text()
     monkeypatch.setitem(AP, "good", 0.5)
     assert labels(study.run(["s.yaml"])) == ["good", "bad"]
     assert calls(folder) == ["good 0", "good 1"]
+    assert "Failed" not in capsys.readouterr().out
+
+
+def test_where_all_runs_have_failed_it_is_said_in_place_of_a_table(folder, monkeypatch, capsys):
+    monkeypatch.setitem(AP, "good", None)
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):
+        study.run(["s.yaml", "--only", "good"])
+    capsys.readouterr()
+    study.run(["s.yaml", "--table"])
+    out = capsys.readouterr().out
+    assert "No run of s is recorded yet" in out
+    assert "default: Failed: good (seeds 0 1)." in out
+
+
+def test_a_run_that_cannot_be_recorded_has_failed(folder, monkeypatch, capsys):
+    write = "import pathlib, sys; f = pathlib.Path(sys.argv[1]); f.mkdir(parents=True); (f / 'results.json').touch()"
+
+    def command(self, *, resume=False):
+        return [sys.executable, "-c", write, str(self.folder)]
+
+    monkeypatch.setattr(PlannedRun, "command", command)
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):
+        study.run(["s.yaml", "--only", "bad"])
+    assert "default: Failed: bad (seeds 0 1)." in capsys.readouterr().out
+    for file in folder.glob("runs/studies/s/default/bad/*.json"):
+        file.write_text("{")
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):  # and no other error
+        study.run(["s.yaml", "--only", "bad"])
 
 
 def test_a_killed_run_resumes(folder):
