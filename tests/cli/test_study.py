@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -175,10 +176,12 @@ def test_a_run_that_cannot_be_recorded_has_failed(folder, monkeypatch, capsys):
         study.run(["s.yaml", "--only", "bad"])
 
 
-def test_a_killed_run_resumes(folder):
+def test_a_killed_run_resumes(folder, capsys):
     planned = planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))[0]
     (planned.folder / "checkpoints").mkdir(parents=True)
     (planned.folder / "checkpoints" / "last.ckpt").touch()
+    study.run(["s.yaml", "--dry_run"])
+    assert capsys.readouterr().out.count("--ckpt_path last") == 1
     study.run(["s.yaml"])
     assert calls(folder) == ["bad 0", "bad 1", "good 0 again", "good 1"]
 
@@ -202,7 +205,10 @@ def test_some_methods_alone_and_again(folder, monkeypatch):
 def test_a_dry_run_runs_nothing(folder, capsys):
     assert study.run(["s.yaml", "--dry_run"]).results == []
     out = capsys.readouterr().out
-    assert "python -m wsreid fit --config configs/good.yaml --seed_everything 1" in out
+    commands = [shlex.split(line) for line in out.splitlines() if "wsreid fit" in line]
+    folders = [str(each.folder) for each in planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))]
+    assert [words[words.index("--run") + 1] for words in commands] == folders
+    assert all(words[-2:] == ["--allow", "tests"] for words in commands)
     assert "4 runs, 4 of them to run." in out
     assert not (folder / "runs").exists()
     assert not (folder / "experiments").exists()
@@ -292,7 +298,7 @@ def test_tuning_keeps_all_trials_and_the_best_serve_another_study(tuning, capsys
     study.run(["s.yaml", "--dry_run"])
     lines = [line for line in capsys.readouterr().out.splitlines() if "good.yaml" in line]
     assert len(lines) == 2
-    assert all(line.endswith("--model.lr=4") for line in lines)
+    assert all("--model.lr=4" in shlex.split(line) for line in lines)
 
 
 def test_finished_trials_are_not_run_again_and_tables_are_made_of_records(tuning, capsys):

@@ -154,7 +154,7 @@ def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
     for each in runs:
         state = _STATES[todo(each, recorded)]
         changed = ", its configuration has changed" if recorded.get(each.key, each.hash) != each.hash else ""
-        print(f"{each.name}: {state}{changed}\n    {each.shown()}")
+        print(f"{each.name}: {state}{changed}\n    {each.shown(resume=state == _STATES['resume'])}")
     left = sum(todo(each, recorded) != "done" for each in runs)
     print(f"{len(runs)} runs, {left} of them to run.")
 
@@ -163,7 +163,7 @@ def _make_start(each: PlannedRun | None, jobs: int, stop: Stop) -> None:
     if each is None or (todo(each, {}) == "finished" and not at_work(each)):
         return
     threads = max(1, cores() // jobs)  # as many as the others have: another number rounds differently
-    print(f"First the run that all others start from: {each.shown()}", flush=True)
+    print(f"First the run that all others start from: {each.shown(resume=todo(each, {}) == 'resume')}", flush=True)
     with stop.listening():
         outcomes = list(
             carry_out(
