@@ -182,6 +182,10 @@ def test_a_killed_run_resumes(folder, capsys):
     (planned.folder / "checkpoints" / "last.ckpt").touch()
     study.run(["s.yaml", "--dry_run"])
     assert capsys.readouterr().out.count("--ckpt_path last") == 1
+    study.run(["s.yaml", "--dry_run", "--again", "good"])  # which removes what is there
+    out = capsys.readouterr().out
+    assert "default good seed 0: to run" in out
+    assert "--ckpt_path" not in out
     study.run(["s.yaml"])
     assert calls(folder) == ["bad 0", "bad 1", "good 0 again", "good 1"]
 
