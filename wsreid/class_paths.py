@@ -123,6 +123,12 @@ def _allowed() -> frozenset[str]:
     return _now.get() | {name for name in variable if _is_package(name)}
 
 
+def allow_words() -> list[str]:
+    """What is to stand on a printed command, so that it may name the same classes wherever it is pasted."""
+    names = dict.fromkeys(name.strip() for name in os.environ.get(VARIABLE, "").split(","))
+    return [word for name in names if _is_package(name) for word in (OPTION, name)]
+
+
 def _is_package(name: str) -> bool:
     # jsonargparse is no package of methods: naming it could change what is allowed, which it refuses itself
     return all(part.isidentifier() for part in name.split(".")) and name.partition(".")[0] != "jsonargparse"

@@ -91,6 +91,17 @@ def test_files_score_as_their_arrays_and_the_table_shows_it(sides, files, capsys
     assert "Written: g-evaluation.json" in shown
 
 
+def test_names_with_brackets_are_shown_as_they_are(files, capsys):
+    (files / "g.npz").rename("Odd [x].npz")
+    main(["evaluate", "--query", "q.npz", "--gallery", "Odd [x].npz", "--save", "kept [b] [/b].npz"])
+    shown = capsys.readouterr().out
+    assert "q.npz in Odd [x].npz" in shown
+    assert "Written: kept [b] [/b].npz\n" in shown
+    written = next(line for line in shown.splitlines() if line.endswith("evaluation.json"))
+    assert written == "Written: Odd [x]-evaluation.json"
+    assert (files / "Odd [x]-evaluation.json").is_file()
+
+
 def test_the_json_says_what_the_figures_mean_and_of_which_files(sides, files):
     found = run("--protocol", "sysu30k", "--ties", "pessimistic", "--rerank.k1", "5")
     content = json.loads((files / "g-evaluation.json").read_text())

@@ -58,7 +58,8 @@ def test_predict_writes_both_sides_and_says_how_to_score_them(predict, tmp_path,
     assert [len(shard_files(features / side)) for side in SIDES] == [3, 4]
     assert cli.trainer.predict_loop.predictions in ([], [[], []])  # nothing is kept in memory
     out = capsys.readouterr().out
-    assert "8 of 8 images (0 from before); complete." in out
+    assert f"{features / 'query'}: 8 of 8 images (0 from before); complete." in out
+    assert f"{features / 'gallery'}: 10 of 10 images (0 from before); complete." in out
     words = shlex.split(out.split("Score them: ")[1])
     sides = ["--query", str(features / "query"), "--gallery", str(features / "gallery")]
     assert words == ["python", "-m", "wsreid", "evaluate", *sides, "--protocol", "market1501"]

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -136,17 +137,55 @@ def test_a_failed_run_does_not_stop_the_rest_and_is_named_at_the_end(folder, mon
     assert str(error.value).count("    the learning rate is too high") == 2
     assert calls(folder) == ["bad 0", "bad 1"]
     out = capsys.readouterr().out
-    assert "Not yet run: good." in out
+    assert "Failed: good (seeds 0 1)." in out
+    assert "Not yet run" not in out
     assert out.count("FAILED") == 2
+    study.run(["s.yaml", "--table"])
+    assert "Failed: good (seeds 0 1)." in capsys.readouterr().out
+    assert "Failed: good (seeds 0 1)." in (folder / "experiments/results/s/table.md").read_text()
     monkeypatch.setitem(AP, "good", 0.5)
     assert labels(study.run(["s.yaml"])) == ["good", "bad"]
     assert calls(folder) == ["good 0", "good 1"]
+    assert "Failed" not in capsys.readouterr().out
 
 
-def test_a_killed_run_resumes(folder):
+def test_where_all_runs_have_failed_it_is_said_in_place_of_a_table(folder, monkeypatch, capsys):
+    monkeypatch.setitem(AP, "good", None)
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):
+        study.run(["s.yaml", "--only", "good"])
+    capsys.readouterr()
+    study.run(["s.yaml", "--table"])
+    out = capsys.readouterr().out
+    assert "No run of s is recorded yet" in out
+    assert "default: Failed: good (seeds 0 1)." in out
+
+
+def test_a_run_that_cannot_be_recorded_has_failed(folder, monkeypatch, capsys):
+    write = "import pathlib, sys; f = pathlib.Path(sys.argv[1]); f.mkdir(parents=True); (f / 'results.json').touch()"
+
+    def command(self, *, resume=False):
+        return [sys.executable, "-c", write, str(self.folder)]
+
+    monkeypatch.setattr(PlannedRun, "command", command)
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):
+        study.run(["s.yaml", "--only", "bad"])
+    assert "default: Failed: bad (seeds 0 1)." in capsys.readouterr().out
+    for file in folder.glob("runs/studies/s/default/bad/*.json"):
+        file.write_text("{")
+    with pytest.raises(WsreidError, match="2 of 2 runs failed"):  # and no other error
+        study.run(["s.yaml", "--only", "bad"])
+
+
+def test_a_killed_run_resumes(folder, capsys):
     planned = planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))[0]
     (planned.folder / "checkpoints").mkdir(parents=True)
     (planned.folder / "checkpoints" / "last.ckpt").touch()
+    study.run(["s.yaml", "--dry_run"])
+    assert capsys.readouterr().out.count("--ckpt_path last") == 1
+    study.run(["s.yaml", "--dry_run", "--again", "good"])  # which removes what is there
+    out = capsys.readouterr().out
+    assert "default good seed 0: to run" in out
+    assert "--ckpt_path" not in out
     study.run(["s.yaml"])
     assert calls(folder) == ["bad 0", "bad 1", "good 0 again", "good 1"]
 
@@ -170,7 +209,10 @@ def test_some_methods_alone_and_again(folder, monkeypatch):
 def test_a_dry_run_runs_nothing(folder, capsys):
     assert study.run(["s.yaml", "--dry_run"]).results == []
     out = capsys.readouterr().out
-    assert "python -m wsreid fit --config configs/good.yaml --seed_everything 1" in out
+    commands = [shlex.split(line) for line in out.splitlines() if "wsreid fit" in line]
+    folders = [str(each.folder) for each in planned_runs(study.read_study(Path("s.yaml")), Path("runs/studies"))]
+    assert [words[words.index("--run") + 1] for words in commands] == folders
+    assert all(words[-2:] == ["--allow", "tests"] for words in commands)
     assert "4 runs, 4 of them to run." in out
     assert not (folder / "runs").exists()
     assert not (folder / "experiments").exists()
@@ -260,7 +302,7 @@ def test_tuning_keeps_all_trials_and_the_best_serve_another_study(tuning, capsys
     study.run(["s.yaml", "--dry_run"])
     lines = [line for line in capsys.readouterr().out.splitlines() if "good.yaml" in line]
     assert len(lines) == 2
-    assert all(line.endswith("--model.lr=4") for line in lines)
+    assert all("--model.lr=4" in shlex.split(line) for line in lines)
 
 
 def test_finished_trials_are_not_run_again_and_tables_are_made_of_records(tuning, capsys):

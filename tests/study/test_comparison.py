@@ -3,6 +3,7 @@ import pytest
 from tests.study.conftest import with_texts
 from wsreid.study.comparison import compare
 from wsreid.study.plan import planned_runs
+from wsreid.study.table import failure, remarks
 
 AP = {"Oracle": (0.9, 0.7), "BagCE": (0.3, 0.1), "dgl_official": (0.6, 0.4)}
 
@@ -50,6 +51,20 @@ def test_missing_and_outdated_runs_are_told(study, runs, records, make_record):
     assert dgl.numbers["mAP_step"].deviation is None
     assert any("configuration has changed" in note and "BagCE seed 1" in note for note in table.notes)
     assert compare(study, runs, records)[1].notes == ()
+
+
+def test_failed_runs_are_told_from_those_that_are_not_yet_run(study, runs, records):
+    del records["n2", "Oracle", "0"], records["n2", "Oracle", "1"], records["n4", "BagCE", "1"]
+    failed = [("n2", "Oracle", "1"), ("n4", "BagCE", "1"), ("n4", "Oracle", "0")]
+    n2, n4 = compare(study, runs, records, failed)
+    assert (n2.missing, n2.failed) == (("Oracle",), {"Oracle": (1,)})
+    assert n4.failed == {"BagCE": (1,)}  # Oracle's is recorded
+    assert "Failed: Oracle (seeds 1)." in remarks(study, n2)
+    assert "Seeds still missing: Oracle (seeds 0)." in remarks(study, n2)
+    assert "Failed: BagCE (seeds 1)." in remarks(study, n4)
+    assert not any(line.startswith("Seeds still missing") for line in remarks(study, n4))
+    assert not any(line.startswith("Not yet run") for line in remarks(study, n2))
+    assert failure(compare(study, runs, records)[0]) == ""
 
 
 def test_the_difference_is_over_the_seeds_that_both_have(study, runs, records):

@@ -1,9 +1,11 @@
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from wsreid.class_paths import granted
 from wsreid.study.plan import planned_runs, run_hash, start_run, todo
 from wsreid.study.study_file import read_study
 
@@ -59,7 +61,7 @@ def test_comments_and_folders_do_not_change_a_hash_but_content_does(write_study,
     assert digest() != before
 
 
-def test_the_command_is_a_fit_into_its_folder(study, folder, monkeypatch):
+def test_the_command_is_a_fit_into_its_folder(study, folder):
     run = planned_runs(study, folder)[0]
     words = run.command()
     assert words[:4] == [sys.executable, "-m", "wsreid", "fit"]
@@ -69,9 +71,18 @@ def test_the_command_is_a_fit_into_its_folder(study, folder, monkeypatch):
     ]
     assert "--data.n=2" in words
     assert run.command(resume=True) == [*words, "--ckpt_path", "last"]
-    assert run.shown() == "python -m wsreid fit --config configs/oracle.yaml --seed_everything 0 --data.n=2"
+
+
+def test_the_printed_command_is_the_one_that_is_run(study, folder, monkeypatch):
+    monkeypatch.delenv("WSREID_ALLOW", raising=False)
+    run = planned_runs(study, folder)[0]
+    assert shlex.split(run.shown()) == ["python", *run.command()[1:]]
+    assert shlex.split(run.shown(resume=True)) == ["python", *run.command(resume=True)[1:]]
+    with granted(["my_weak", "other"]):
+        words = shlex.split(run.shown())
+    assert words == ["python", *run.command()[1:], "--allow", "my_weak", "--allow", "other"]
     spaced = replace(run, config=Path("my configs/oracle.yaml")).shown()
-    assert spaced.startswith("python -m wsreid fit --config 'my configs/oracle.yaml' --seed")
+    assert spaced.startswith("python -m wsreid fit --config 'my configs/oracle.yaml' --run")
 
 
 @pytest.mark.parametrize(

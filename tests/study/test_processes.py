@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from wsreid.study.processes import Job, run_jobs, tail
+from wsreid.study.processes import Job, mark_failed, run_jobs, tail
 
 
 @pytest.fixture
@@ -121,6 +121,19 @@ def test_the_tail_of_a_log_shows_the_last_state_of_a_bar(tmp_path):
     assert tail(log) == ""
     log.write_text("".join(f"line {i}\n" for i in range(50)) + "0 %\r50 %\r100 %\n\n")
     assert tail(log, 2) == "line 49\n100 %"
+
+
+def test_the_cost_says_whether_the_last_go_failed(job):
+    def failed(code, **how):
+        list(run_jobs(iter([job("a", code)]), at_once=1, threads=1, **how))
+        return json.loads(job("a", "").cost_file.read_text())["failed"]
+
+    assert failed("raise SystemExit(3)")
+    assert not failed("pass")
+    mark_failed(job("a", "").cost_file)
+    assert json.loads(job("a", "").cost_file.read_text())["failed"]
+    begun = iter([False, False])
+    assert not failed("import time; time.sleep(60)", stop=lambda: next(begun, True))  # it was stopped
 
 
 def test_a_go_that_was_not_seen_to_its_end_makes_the_sum_incomplete(job):

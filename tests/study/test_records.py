@@ -5,7 +5,7 @@ import pytest
 from tests.study.conftest import with_texts, write_finished
 from wsreid.errors import DataError
 from wsreid.study.plan import planned_runs
-from wsreid.study.records import Records, RunRecord, record_of
+from wsreid.study.records import Records, RunRecord, has_failed, record_of
 
 
 def test_what_is_written_is_read_again(make_record, tmp_path):
@@ -67,6 +67,25 @@ def test_a_cost_that_was_not_measured_to_its_end_is_not_known(study, folder, mar
     record = record_of(run, threads=2)
     assert (record.numbers["total_seconds"], record.numbers["peak_mib"]) == (None, None)
     assert RunRecord.of_cells(record.cells(), record.identities).numbers["peak_mib"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, False),
+        ('{"seconds": 2, "failed": true}', True),
+        ('{"seconds": 2, "failed": false}', False),
+        ('{"seconds": 2}', False),
+        ('{"failed": true, "open": true}', False),
+        ("{", False),
+    ],
+)
+def test_what_lies_beside_a_run_says_whether_it_failed(study, folder, content, expected):
+    run = planned_runs(study, folder)[1]
+    if content is not None:
+        run.cost_file.parent.mkdir(parents=True)
+        run.cost_file.write_text(content)
+    assert has_failed(run) is expected
 
 
 def test_a_finished_run_is_read(study, folder):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from wsreid.cli.bags_options import BagsOptions, check_given, parse
 from wsreid.cli.bags_report import Description, about, show
@@ -27,6 +26,7 @@ from wsreid.data.preparation import prepared_manifest, rows_to_train_on
 from wsreid.data.sources import SYSU30k
 from wsreid.data.splits import split_identities
 from wsreid.errors import ConfigError, DataError
+from wsreid.terminal import Console
 
 _REMEDY = "Name another file with --bag_file."
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from wsreid.data.bag_leak import Leak
 from wsreid.data.bag_statistics import BagStatistics, Spread
 from wsreid.data.bags import Bags
+from wsreid.terminal import Console
 
 _BAR = 40  # characters of a histogram's longest line
 

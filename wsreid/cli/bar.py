@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from wsreid.terminal import Console
 
 if TYPE_CHECKING:
     from wsreid.retrieval.watching import Watch
@@ -30,7 +31,7 @@ def bar(what: str) -> Iterator[Watch]:
         yield LogLines()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -32,6 +31,7 @@ from wsreid.data.inspection import (
 )
 from wsreid.data.manifest import Manifest, Split
 from wsreid.errors import ConfigError, DataError
+from wsreid.terminal import Console
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
-from rich.console import Console
 from torch import Tensor
 
 from wsreid.cli.fit_clock import FitClock
@@ -19,6 +18,7 @@ from wsreid.data.datamodule import BagDataModule
 from wsreid.methods import LabelRefine, LabelRefineCallback, Transfer
 from wsreid.methods.camera_norm import CameraNorm
 from wsreid.retrieval.callback import RetrievalCallback, limited
+from wsreid.terminal import Console
 from wsreid.tracking import (
     Accuracy,
     GuardedWandbLogger,

@@ -91,8 +91,7 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
 
 
 def _show(found: ComparedRuns) -> None:
-    from rich.console import Console
-
+    from wsreid.terminal import Console
     from wsreid.tracking.comparison_table import (
         LEFT_OUT_IF_NARROW,
         WIDE,
@@ -126,8 +125,7 @@ def _show(found: ComparedRuns) -> None:
 
 def _warn(found: ComparedRuns) -> None:
     """What a CSV has no place for, on stderr."""
-    from rich.console import Console
-
+    from wsreid.terminal import Console
     from wsreid.tracking.comparison_table import differences, left_out
 
     console = Console(stderr=True)

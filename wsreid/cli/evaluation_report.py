@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from wsreid.cli.evaluate_options import EvaluateOptions
@@ -17,6 +16,7 @@ from wsreid.retrieval.feature_files import FeatureFile
 from wsreid.retrieval.junk import UNKNOWN, Ints
 from wsreid.retrieval.lost_queries import LostQueries
 from wsreid.retrieval.verification_result import VerificationResult
+from wsreid.terminal import Console
 from wsreid.tracking.provenance import git_commit, versions
 from wsreid.tracking.result_table import DRAWS, LEVEL, SEED, ResultRow, percent, result_table
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from wsreid.errors import FeatureError
@@ -27,6 +26,7 @@ from wsreid.retrieval.outputs import SIDES, StepOutputs
 from wsreid.retrieval.protocols import PROTOCOLS
 from wsreid.retrieval.shard_folder import ShardFolder, begin_folders
 from wsreid.retrieval.shard_writer import ShardSettings, ShardWriter
+from wsreid.terminal import Console
 from wsreid.tracking.process_rank import process_rank
 
 if TYPE_CHECKING:

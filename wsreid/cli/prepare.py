@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from wsreid.cli.bar import bar
@@ -24,6 +22,7 @@ from wsreid.data.records import Problem
 from wsreid.data.sources.base import Source
 from wsreid.data.sources.by_name import SOURCES
 from wsreid.errors import ConfigError, DataError
+from wsreid.terminal import Console
 
 _HELP: Final = ("-h", "--help")
 _KINDS: Final = 10
@@ -195,7 +194,7 @@ def _problem_table(problems: Sequence[Problem]) -> Table:
     table.add_column("what is wrong")
     table.add_column("the first", overflow="fold")
     for reason, count in kinds.most_common(_KINDS):
-        table.add_row(f"{count:,}", escape(reason), escape(first[reason]))
+        table.add_row(f"{count:,}", reason, first[reason])
     if rest := kinds.most_common()[_KINDS:]:
         table.add_row(f"{sum(count for _, count in rest):,}", f"{len(rest)} more kinds", "")
     return table

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from wsreid.cli.bar import bar
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
 from wsreid.export.format_names import FORMATS, Format
+from wsreid.terminal import Console
 
 if TYPE_CHECKING:
     from wsreid.export.publish import Published

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
+from wsreid.terminal import Console
 
 _MARK: Final = b'<meta name="generator" content="wsreid report">'  # as the template has it
 
@@ -155,7 +155,7 @@ def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace
 def _bars() -> Iterator[Callable[[str, int], Callable[[], None]]]:
     """A bar for each part of the work, in a terminal alone."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
 
         def begin(what: str, steps: int) -> Callable[[], None]:

@@ -111,8 +111,9 @@ def _threads(recorded: int | None) -> Iterator[None]:
 
 
 def _show(first: RecordedRun, second: Path, found: Sequence[Difference]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from wsreid.terminal import Console
 
     console = Console()
     console = console if console.is_terminal else Console(width=160)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from wsreid.cli.search_gallery import Gallery
@@ -18,6 +17,7 @@ from wsreid.errors import ConfigError
 from wsreid.retrieval.features import Metric
 from wsreid.retrieval.saved_index import SavedIndex
 from wsreid.retrieval.saved_recall import K
+from wsreid.terminal import Console
 from wsreid.tracking.answer import Answer
 from wsreid.tracking.provenance import versions
 

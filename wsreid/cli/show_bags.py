@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from wsreid.cli.manifest_argument import check_folder, open_manifest
 from wsreid.cli.typo import explain, option_names
 from wsreid.data.bags import Bags
 from wsreid.errors import ConfigError
+from wsreid.terminal import Console
 
 if TYPE_CHECKING:
     from wsreid.tracking.bag_figure import ShownBag

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from wsreid.cli.bar import bar
 from wsreid.cli.manifest_argument import check_folder, open_manifest
@@ -20,6 +19,7 @@ from wsreid.data.cache import write_atomically
 from wsreid.data.dataset_statistics import SetStatistics, compared, measured_statistics
 from wsreid.data.manifest import Manifest
 from wsreid.errors import ConfigError
+from wsreid.terminal import Console
 from wsreid.tracking.dataset_table import csv_table, json_table, markdown_table, notes, terminal_table
 
 if TYPE_CHECKING:

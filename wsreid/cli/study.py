@@ -75,7 +75,7 @@ def run(args: list[str]) -> Finished:
         recorded = {key: digest for key, digest in recorded.items() if key not in keys}
     left = [each for each in chosen if todo(each, recorded) not in ("done", "finished")]
     if options.dry_run:
-        _show_plan(chosen, recorded)
+        _show_plan(chosen, recorded, anew=bool(options.again))
         check_runs(_with_start(study, options.out, chosen))
         return Finished([], (), ())
     outcomes: list[Outcome] = []
@@ -150,11 +150,11 @@ def _sweep(study: Study, task: Task, path: Path) -> Finished:
     return Finished([], (), tuple(files))
 
 
-def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str]) -> None:
+def _show_plan(runs: Sequence[PlannedRun], recorded: Mapping[Key, str], *, anew: bool) -> None:
     for each in runs:
-        state = _STATES[todo(each, recorded)]
+        what = "new" if anew else todo(each, recorded)  # `--again` removes what is there first
         changed = ", its configuration has changed" if recorded.get(each.key, each.hash) != each.hash else ""
-        print(f"{each.name}: {state}{changed}\n    {each.shown()}")
+        print(f"{each.name}: {_STATES[what]}{changed}\n    {each.shown(resume=what == 'resume')}")
     left = sum(todo(each, recorded) != "done" for each in runs)
     print(f"{len(runs)} runs, {left} of them to run.")
 
@@ -163,7 +163,7 @@ def _make_start(each: PlannedRun | None, jobs: int, stop: Stop) -> None:
     if each is None or (todo(each, {}) == "finished" and not at_work(each)):
         return
     threads = max(1, cores() // jobs)  # as many as the others have: another number rounds differently
-    print(f"First the run that all others start from: {each.shown()}", flush=True)
+    print(f"First the run that all others start from: {each.shown(resume=todo(each, {}) == 'resume')}", flush=True)
     with stop.listening():
         outcomes = list(
             carry_out(

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from types import FrameType, TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from wsreid.study.carry_out import Outcome
+from wsreid.terminal import Console
 
 
 class Stop:
@@ -58,11 +58,11 @@ class Progress:
         self._start = time.monotonic()
         self._console = Console()
         columns = (
-            TextColumn("runs"),
+            TextColumn("runs", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
         )
         self._bar = Bar(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("runs", total=total, left="")

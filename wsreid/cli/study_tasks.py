@@ -6,17 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from wsreid.study.comparison import Comparison, compare
 from wsreid.study.pages import shown_in
 from wsreid.study.plan import PlannedRun, planned_runs
-from wsreid.study.records import Key, Records, record_of, write_text
+from wsreid.study.records import Key, Records, has_failed, record_of, write_text
 from wsreid.study.study_file import Study
-from wsreid.study.table import csv_table, definition, markdown, remarks, terminal_table
+from wsreid.study.table import csv_table, definition, failure, markdown, remarks, terminal_table
 from wsreid.study.trial_records import BEST_FILE, TrialRecords, trial_record_of
 from wsreid.study.tuning import Tuned, best_trials, planned_trials
 from wsreid.study.tuning_table import best_yaml, tuning_definition, tuning_markdown, tuning_terminal_table
+from wsreid.terminal import Console
 
 
 class Task(Protocol):
@@ -76,9 +75,13 @@ class Comparing:
 
     def close(self) -> tuple[Sequence[Comparison], list[Path]]:
         """Writes and shows tables and curves."""
-        tables = compare(self._study, self.runs, self._records.load())
+        failed = [run.key for run in self.runs if has_failed(run)]
+        tables = compare(self._study, self.runs, self._records.load(), failed)
         if not any(table.lines for table in tables):
             print(f"No run of {self._study.name} is recorded yet, so there is no table.")
+            for table in tables:
+                if table.failed:
+                    print(f"{table.setting}: {failure(table)}")
             return tables, []
         folder = self._records.folder
         texts = {"table.md": markdown(self._study, tables), "table.csv": csv_table(self._study, tables)}

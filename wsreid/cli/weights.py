@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.table import Table
 
 from wsreid.cli.typo import explain, option_names
 from wsreid.errors import ConfigError
+from wsreid.terminal import Console
 
 if TYPE_CHECKING:
     from wsreid.models.published_weights import PublishedFormat

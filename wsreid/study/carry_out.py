@@ -13,7 +13,7 @@ from filelock import FileLock
 from wsreid.errors import ConfigError, WsreidError
 from wsreid.study.claims import at_work, claim
 from wsreid.study.plan import PlannedRun, todo
-from wsreid.study.processes import Ended, Job, run_jobs, tail
+from wsreid.study.processes import Ended, Job, mark_failed, run_jobs, tail
 
 _POLL_S = 0.5
 
@@ -122,6 +122,7 @@ def _recorded(run: PlannedRun, seconds: float, record: Callable[[PlannedRun], st
     try:
         return Outcome(run, seconds, record(run))
     except WsreidError as error:
+        mark_failed(run.cost_file)
         return Outcome(run, seconds, problem=str(error))
 
 

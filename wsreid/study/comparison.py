@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from wsreid.study.plan import PlannedRun
@@ -60,33 +60,43 @@ class Comparison:
         setting: Its name.
         lines: The methods that have a run, the best first.
         missing: Labels without any run.
+        failed: Of what is missing, the seeds whose run has failed, by label.
         notes: What a reader must know.
     """
 
     setting: str
     lines: tuple[Line, ...]
     missing: tuple[str, ...]
+    failed: Mapping[str, tuple[int, ...]]
     notes: tuple[str, ...]
 
 
-def compare(study: Study, runs: Sequence[PlannedRun], records: Mapping[Key, RunRecord]) -> list[Comparison]:
+def compare(
+    study: Study, runs: Sequence[PlannedRun], records: Mapping[Key, RunRecord], failed: Collection[Key] = ()
+) -> list[Comparison]:
     """Makes the tables.
 
     Args:
         study: The study.
         runs: All its runs.
         records: Those that are recorded; those of another configuration than the study's count as missing.
+        failed: Those that have failed; where one is recorded the record counts.
 
     Returns:
         One table a bag setting, in the order of the study.
     """
     kept = {run.key: records[run.key] for run in runs if run.key in records and records[run.key].hash == run.hash}
     outdated = [run for run in runs if run.key in records and run.key not in kept]
-    return [_comparison(study, setting.name, kept, outdated) for setting in study.settings]
+    lost = [run for run in runs if run.key in failed and run.key not in kept]
+    return [_comparison(study, setting.name, kept, outdated, lost) for setting in study.settings]
 
 
 def _comparison(
-    study: Study, setting: str, kept: Mapping[Key, RunRecord], outdated: Sequence[PlannedRun]
+    study: Study,
+    setting: str,
+    kept: Mapping[Key, RunRecord],
+    outdated: Sequence[PlannedRun],
+    lost: Sequence[PlannedRun],
 ) -> Comparison:
     by_label = {
         entry.label: [r for seed in study.seeds if (r := kept.get((setting, entry.label, str(seed)))) is not None]
@@ -94,10 +104,15 @@ def _comparison(
     }
     there = {label: found for label, found in by_label.items() if found}
     lines = [_line(study, label, there) for label in there]
+    failed: dict[str, tuple[int, ...]] = {}
+    for run in lost:
+        if run.setting == setting:
+            failed[run.label] = (*failed.get(run.label, ()), run.seed)
     return Comparison(
         setting=setting,
         lines=tuple(sorted(lines, key=lambda line: -line.mean_ap)),
         missing=tuple(label for label in by_label if label not in there),
+        failed=failed,
         notes=tuple(_notes(study, there, [run for run in outdated if run.setting == setting])),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from wsreid.class_paths import allow_words
 from wsreid.study.options import Options, as_arguments, merged
 from wsreid.study.study_file import MethodEntry, Setting, Study, folder_name
 
@@ -84,15 +85,28 @@ class PlannedRun:
         Raises:
             ConfigError: An environment variable that an option names is not set.
         """
+        return [sys.executable, *self._words(resume=resume)]
+
+    def shown(self, *, resume: bool = False) -> str:
+        """The command for a reader to paste: into the same folder, with the same classes allowed.
+
+        Args:
+            resume: Go on from its last checkpoint.
+
+        Returns:
+            One line.
+
+        Raises:
+            ConfigError: An environment variable that an option names is not set.
+        """
+        # The study's own process tells its runs by an environment variable what `--allow` named; a shell does not.
+        return shlex.join(["python", *self._words(resume=resume), *allow_words()])
+
+    def _words(self, *, resume: bool) -> list[str]:
         options = {**_OBSERVED, **self.options}
-        words = [sys.executable, "-m", "wsreid", "fit", "--config", str(self.config), "--run", str(self.folder)]
+        words = ["-m", "wsreid", "fit", "--config", str(self.config), "--run", str(self.folder)]
         words += ["--seed_everything", str(self.seed), *as_arguments(options)]
         return [*words, "--ckpt_path", "last"] if resume else words
-
-    def shown(self) -> str:
-        """The command without what is the study's own, for a reader to repeat."""
-        words = [f"--config {shlex.quote(str(self.config))}", f"--seed_everything {self.seed}"]
-        return " ".join(["python -m wsreid fit", *words, *(shlex.quote(word) for word in as_arguments(self.options))])
 
 
 def planned_runs(study: Study, out: Path) -> list[PlannedRun]:

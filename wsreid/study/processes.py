@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsreid.class_paths import UNTYPED
+from wsreid.errors import DataError
 from wsreid.study.records import read_json, write_text
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -31,7 +32,7 @@ class Job:
         command: Its words.
         log: File that its output is added to.
         cost_file: File that what it takes is added to. While it runs the file says `open`; a go that was not seen to
-            its end leaves that, and the sum says `incomplete` from then on.
+            its end leaves that, and the sum says `incomplete` from then on. `failed` is said of the last go.
     """
 
     name: str
@@ -139,6 +140,20 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join([line for line in shown if line][-lines:])
 
 
+def mark_failed(cost_file: Path) -> None:
+    """Says of a command that ended well that what it has left is of no use.
+
+    Args:
+        cost_file: Its cost file; a damaged one is left as it is, for a person to see.
+    """
+    try:
+        before = read_json(cost_file) if cost_file.is_file() else {}
+    except DataError:
+        return
+    incomplete = bool(before.get("incomplete") or before.get("open"))
+    write_text(cost_file, json.dumps({**before, "open": False, "incomplete": incomplete, "failed": True}))
+
+
 def _start(job: Job, threads: int) -> _Running:
     job.log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
@@ -171,8 +186,9 @@ def _poll(running: _Running, *, stopped: bool = False) -> Ended | None:
     running.process.returncode = os.waitstatus_to_exitcode(status)  # Popen did not see it end
     seconds = time.monotonic() - running.start
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    _add_cost(running.job.cost_file, seconds, peak)
-    return Ended(running.job, running.process.returncode, seconds, stopped)
+    ended = Ended(running.job, running.process.returncode, seconds, stopped)
+    _add_cost(running.job.cost_file, seconds, peak, failed=not ended.ok and not stopped)
+    return ended
 
 
 def _open_cost(path: Path) -> None:
@@ -181,12 +197,13 @@ def _open_cost(path: Path) -> None:
     write_text(path, json.dumps({**before, "open": True, "incomplete": incomplete}))
 
 
-def _add_cost(path: Path, seconds: float, peak_mib: float) -> None:
+def _add_cost(path: Path, seconds: float, peak_mib: float, *, failed: bool) -> None:
     before = read_json(path) if path.is_file() else {}
     cost = {
         "seconds": round(float(before.get("seconds", 0)) + seconds, 2),
         "peak_mib": round(max(float(before.get("peak_mib", 0)), peak_mib), 1),
         "incomplete": bool(before.get("incomplete")),
+        "failed": failed,
     }
     write_text(path, json.dumps(cost))
 

@@ -164,6 +164,22 @@ def cost_of(run: PlannedRun) -> dict[str, Any]:
     return {} if cost.get("open") or cost.get("incomplete") else cost
 
 
+def has_failed(run: PlannedRun) -> bool:
+    """Whether the last go of a run failed, as far as what lies beside its folder tells; a stopped one has not.
+
+    Args:
+        run: The run.
+
+    Returns:
+        True if so; a damaged file tells nothing, as a table needs none.
+    """
+    try:
+        cost = read_json(run.cost_file) if run.cost_file.is_file() else {}
+    except DataError:
+        return False
+    return bool(cost.get("failed")) and not cost.get("open")  # open: it has been begun again
+
+
 @dataclass(frozen=True)
 class Records:
     """The records of one study.

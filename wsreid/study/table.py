@@ -76,18 +76,31 @@ def csv_table(study: Study, comparisons: Sequence[Comparison]) -> str:
 
 
 def remarks(study: Study, comparison: Comparison) -> list[str]:
-    """What stands under a table: chance, what is missing, what is wrong."""
+    """What stands under a table: chance, what has failed, what is missing, what is wrong."""
     found = []
     chance = next((numbers for line in comparison.lines if "refine_raw_random" in (numbers := line.numbers)), None)
     if chance is not None:
         shown = " / ".join(f"{chance[f'{name}_random'].mean:.1f}" for name in REFINE)
         found.append(f"Label-refine accuracy of random in-bag assignments: {shown}.")
-    if comparison.missing:
-        found.append(f"Not yet run: {', '.join(comparison.missing)}.")
-    partly = [f"{line.label} (seeds {_listed(line.missing)})" for line in comparison.lines if line.missing]
+    failed = comparison.failed
+    if failed:
+        found.append(failure(comparison))
+    not_run = [label for label in comparison.missing if label not in failed]
+    if not_run:
+        found.append(f"Not yet run: {', '.join(not_run)}.")
+    missing = {line.label: line.missing for line in comparison.lines}
+    missing |= {label: tuple(study.seeds) for label in comparison.missing if label in failed}
+    left = {label: [seed for seed in seeds if seed not in failed.get(label, ())] for label, seeds in missing.items()}
+    partly = [f"{label} (seeds {_listed(seeds)})" for label, seeds in left.items() if seeds]
     if partly:
         found.append(f"Seeds still missing: {', '.join(partly)}.")
     return [*found, *comparison.notes]
+
+
+def failure(comparison: Comparison) -> str:
+    """Which runs of a table have failed, in a sentence; empty = none."""
+    named = ", ".join(f"{label} (seeds {_listed(seeds)})" for label, seeds in comparison.failed.items())
+    return named and f"Failed: {named}."
 
 
 def definition(study: Study) -> str:

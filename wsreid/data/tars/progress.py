@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from wsreid.terminal import Console
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if not total:
         yield lambda done: None
     elif console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
             task: TaskID = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
