@@ -55,8 +55,7 @@ class BagDataModule(pl.LightningDataModule):
     class index means the same whatever `val_fraction` is.
 
     Args:
-        source: The data set's layout: Market1501, SYSU30k, Folder, PKUReID. None: Market1501, which is also how the
-            rendered set is laid out.
+        source: The data set's layout: Market1501, SYSU30k, Folder, PKUReID. None: Market1501, as the rendered set is.
         root: The data set's folder. None: the rendered pedestrians of `rendered`, which are made first.
         rendered: The rendered set, where there is no root.
         manifest: A prepared manifest, instead of `source`; `root` then says where its images are now.
@@ -167,8 +166,7 @@ class BagDataModule(pl.LightningDataModule):
         else:
             labels = bag_label_file(self.manifest, self.source, self.bag_settings)
             bags = prepared_bags(self.manifest, self.bag_settings, self.val_rows, labels)
-        if bags.path is not None:
-            bags.check()
+        bags.check()
         bags.check_against(self.manifest)
         val_classes = self.manifest.class_index(np.unique(self.manifest.pid[self.val_rows]))
         check_held_out(self.manifest, bags, self.val_rows, val_classes)
