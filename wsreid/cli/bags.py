@@ -79,7 +79,7 @@ def run(args: list[str]) -> MadeBags:
             bags = make_bags(manifest, options.bags, rows, label_file=label_file)
         if options.bags.protocol == "sysu":
             how = f"by {label_file}" if label_file else "sliding windows: there is no bag_level_label.json"
-            console.print(f"sysu: {how}.", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"sysu: {how}.", highlight=False, soft_wrap=True)
         if options.out is not None:
             bags.write(options.out)
     else:
@@ -97,7 +97,7 @@ def run(args: list[str]) -> MadeBags:
             _write_json(options.json, about(found))
     for written in (options.out, options.json):
         if written is not None:
-            console.print(f"Written: {written}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"Written: {written}", highlight=False, soft_wrap=True)
     return MadeBags(bags, found)
 
 

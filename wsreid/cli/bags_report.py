@@ -176,7 +176,7 @@ def _table(title: str | None, *heads: str) -> Table:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False)
+    console.print(line, highlight=False)
 
 
 def _spread(spread: Spread) -> tuple[str, ...]:

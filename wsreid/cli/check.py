@@ -148,7 +148,7 @@ def _show(manifest: Manifest, checked: Checked) -> None:
     console = console if console.is_terminal else Console(width=110)
     console.print(_table(manifest, checked.splits))
     for line in _lines(manifest, checked):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _table(manifest: Manifest, splits: Sequence[SplitSummary]) -> Table:

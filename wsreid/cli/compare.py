@@ -106,7 +106,7 @@ def _show(found: ComparedRuns) -> None:
     console = console if console.is_terminal else Console(width=120)
 
     def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, markup=False)
+        console.print(text, style=style, highlight=False)
 
     for warning in differences(found):
         say(warning, "bold")
@@ -131,4 +131,4 @@ def _warn(found: ComparedRuns) -> None:
     console = Console(stderr=True)
     notes = [f"Table {number}: {note}" for number, table in enumerate(found.tables, 1) for note in table.notes]
     for line in (*differences(found), *notes, *(f"Left out: {line}" for line in left_out(found))):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)

@@ -185,7 +185,6 @@ def close_predict(cli: SuiteCLI) -> None:
     console.print(
         f"Score them: python -m wsreid evaluate --query {query} --gallery {gallery}{protocol}",
         highlight=False,
-        markup=False,
         soft_wrap=True,
     )
 

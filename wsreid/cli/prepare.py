@@ -163,11 +163,11 @@ def _show(prepared: PreparedSet) -> None:
         console.print(f"{count:,} files cannot be used and are left out{part}:", highlight=False)
         console.print(_problem_table(prepared.problems))
     for note in prepared.notes:
-        console.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Note: {note}", highlight=False, soft_wrap=True)
     remark = PUBLISHED[prepared.source].remark if prepared.source in PUBLISHED else ""
     if remark:
-        console.print(f"Published: {remark}.", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Written: {prepared.manifest}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Published: {remark}.", highlight=False, soft_wrap=True)
+    console.print(f"Written: {prepared.manifest}", highlight=False, soft_wrap=True)
 
 
 def _table(prepared: PreparedSet) -> Table:

@@ -103,7 +103,7 @@ def _show(published: Published, *, stated: bool) -> None:
     lines.append(f"Nothing was uploaded. To upload it: {command}")
     console = Console()
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _parse(args: list[str]) -> Any:  # noqa: ANN401  # a namespace

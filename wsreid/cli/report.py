@@ -105,7 +105,7 @@ def run(args: list[str]) -> Written | Sent:
         f"Written: {options.out} ({size:.1f} MB, {made.runs} of {len(paths)} runs, {made.images} images)",
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     return Written(options.out, tuple(paths), made.remarks)
 
 
@@ -117,7 +117,7 @@ def _send(options: Any) -> Sent:  # noqa: ANN401  # a namespace
     paths = find_runs(options.runs)
     with quiet():
         url = save_report(scope_of_runs(paths, options.project, options.entity))
-    Console().print(f"Saved in W&B: {url}", highlight=False, markup=False, soft_wrap=True)
+    Console().print(f"Saved in W&B: {url}", highlight=False, soft_wrap=True)
     return Sent(url, tuple(paths))
 
 

@@ -126,10 +126,10 @@ def show(found: Searched) -> None:
     console = console if console.is_terminal else Console(width=120)
     alone = len(found.answers) == 1
     asked = str(found.answers[0].image) if alone else f"{len(found.answers)} images of {found.options.image}"
-    console.print(f"\n{asked} in {found.gallery.file.path}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\n{asked} in {found.gallery.file.path}", highlight=False, soft_wrap=True)
     console.print(_table(found))
     for line in _lines(found):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def headline(found: Searched) -> str:

@@ -75,7 +75,7 @@ def run(args: list[str]) -> Pictures:
         said.append(f"No picture of pairs: no query of {manifest.path} has a match in its gallery.")
     console = Console()
     for line in [f"Written: {path}" for path in files] + said:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     return Pictures(tuple(shown), tuple(files))
 
 

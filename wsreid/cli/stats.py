@@ -79,7 +79,7 @@ def run(args: list[str]) -> Statistics:
     _print(kind, lines)
     console = Console(stderr=True)
     for line in _said(out, files, bag_files):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     return Statistics(tuple(lines), tuple(files))
 
 
@@ -144,7 +144,7 @@ def _print(kind: Format, lines: Sequence[SetStatistics]) -> None:
     console = console if console.is_terminal else Console(width=120)
     console.print(terminal_table(lines))
     for note in notes(lines):
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(note, highlight=False, soft_wrap=True)
 
 
 def _said(out: Path | None, files: Sequence[Path], bags: Sequence[Bags]) -> list[str]:

@@ -99,7 +99,7 @@ class Progress:
             text: The line.
         """
         if self._console.is_terminal:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(text, highlight=False)
         else:
             print(text, flush=True)
 

@@ -92,9 +92,9 @@ class Comparing:
             if table.lines:
                 console.print(terminal_table(self._study, table))
             for note in remarks(self._study, table):
-                console.print(note, highlight=False, markup=False)
+                console.print(note, highlight=False)
             console.print()
-        console.print(definition(self._study), highlight=False, markup=False)
+        console.print(definition(self._study), highlight=False)
         return tables, files
 
     def _curves(self, tables: Sequence[Comparison]) -> list[Path]:
@@ -154,7 +154,7 @@ class Tuning:
         files += shown_in(self._pages, self._study.name, table)
         console = _console()
         console.print(tuning_terminal_table(self._study, tuned))
-        console.print(tuning_definition(self._study), highlight=False, markup=False)
+        console.print(tuning_definition(self._study), highlight=False)
         return tuned, [best, *files]
 
     def _write_best(self) -> tuple[list[Tuned], Path]:

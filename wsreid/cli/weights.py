@@ -72,7 +72,7 @@ def run(args: list[str]) -> Listed:
     for unread in UNREAD:
         console.print(f"Not read: {unread.name} ({unread.project}): {unread.why}.", highlight=False, soft_wrap=True)
     for note in NOTES:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(note, highlight=False, soft_wrap=True)
     return Listed(FORMATS)
 
 
